@@ -91,7 +91,7 @@ class Producer {
           run_(static_cast<uint32_t>(std::stoul(options.run, nullptr, 16))),
           client_(make_client(options)),
           topic_(rd_kafka_topic_new(client_, options.topic.c_str(), nullptr)),
-          next_(options.partitions.size(), options.first_sequence) {
+          next_(options.first_sequence) {
         if (topic_ == nullptr) die(rd_kafka_err2str(rd_kafka_last_error()));
         std::minstd_rand random(1);
         constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -107,12 +107,7 @@ class Producer {
 
     void run() {
         begin_ = Clock::now();
-        for (size_t turn = 0; !over(); turn = (turn + 1) % next_.size()) {
-            wait_for_rate();
-            wait_for_room();
-            send_chunk(turn);
-            rd_kafka_poll(client_, 0);
-        }
+        while (!over()) send_round();
         while (rd_kafka_flush(client_, 500) == RD_KAFKA_RESP_ERR__TIMED_OUT && seconds() < options_.max_seconds) {
         }
         seconds_ = seconds();
@@ -120,14 +115,14 @@ class Producer {
 
     // Exit code: 0 if everything that was sent arrived.
     int report() {
-        std::string per_partition;
-        for (size_t i = 0; i < next_.size(); i++) {
-            per_partition += (i ? ", \"" : "\"") + std::to_string(options_.partitions[i]) + "\": " + std::to_string(next_[i]);
+        std::string next;
+        for (const uint32_t partition : options_.partitions) {
+            next += (next.empty() ? "\"" : ", \"") + std::to_string(partition) + "\": " + std::to_string(next_);
         }
         const auto unsent = static_cast<uint64_t>(rd_kafka_outq_len(client_)) + failed_records;
         std::printf("{\"run\": \"%s\", \"records\": %llu, \"undelivered\": %llu, \"seconds\": %.3f, \"rate\": %.0f, \"next\": {%s}}\n",
                     options_.run.c_str(), static_cast<unsigned long long>(sent_), static_cast<unsigned long long>(unsent), seconds_,
-                    static_cast<double>(sent_) / std::max(seconds_, 1e-9), per_partition.c_str());
+                    static_cast<double>(sent_) / std::max(seconds_, 1e-9), next.c_str());
         std::fflush(stdout);
         return unsent == 0 ? 0 : 1;
     }
@@ -136,7 +131,8 @@ class Producer {
     static constexpr size_t kPaddingOffsets = 4096;
 
     double seconds() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
-    bool over() const { return stopping != 0 || (options_.count > 0 && sent_ >= options_.count) || seconds() >= options_.max_seconds; }
+    bool over() const { return stopping != 0 || (options_.count > 0 && left() == 0) || seconds() >= options_.max_seconds; }
+    uint64_t left() const { return options_.first_sequence + options_.count - next_; }
 
     void wait_for_rate() const {
         if (options_.records_per_second <= 0) return;
@@ -151,27 +147,37 @@ class Producer {
         }
     }
 
-    void send_chunk(size_t turn) {
-        const size_t n = options_.count > 0 ? std::min<uint64_t>(chunk_, options_.count - sent_) : chunk_;
+    // As many records for each partition, so that all of them end at the same number.
+    void send_round() {
+        const size_t n = options_.count > 0 ? std::min<uint64_t>(chunk_, left()) : chunk_;
+        for (const uint32_t partition : options_.partitions) {
+            wait_for_rate();
+            wait_for_room();
+            send_chunk(partition, n);
+            rd_kafka_poll(client_, 0);
+        }
+        next_ += n;
+    }
+
+    void send_chunk(uint32_t partition, size_t n) {
         const size_t bytes = options_.record_bytes;
         for (size_t i = 0; i < n; i++) {
             char* at = buffer_.data() + i * bytes;
-            const uint64_t sequence = next_[turn] + i;
+            const uint64_t sequence = next_ + i;
             std::memcpy(at + fetcher::testing::kPaddingBegin, padding_.data() + sequence * 61 % kPaddingOffsets,
                         bytes - fetcher::testing::kPaddingBegin);
-            fetcher::testing::encode_record(at, bytes, {run_, options_.partitions[turn], sequence, realtime_ns()});
+            fetcher::testing::encode_record(at, bytes, {run_, partition, sequence, realtime_ns()});
             messages_[i] = {};
             messages_[i].payload = at;
             messages_[i].len = bytes;
         }
-        const int queued = rd_kafka_produce_batch(topic_, static_cast<int32_t>(options_.partitions[turn]), RD_KAFKA_MSG_F_COPY,
-                                                  messages_.data(), static_cast<int>(n));
+        const int queued = rd_kafka_produce_batch(topic_, static_cast<int32_t>(partition), RD_KAFKA_MSG_F_COPY, messages_.data(),
+                                                  static_cast<int>(n));
         if (queued != static_cast<int>(n)) {
             for (size_t i = 0; i < n; i++) {
                 if (messages_[i].err != RD_KAFKA_RESP_ERR_NO_ERROR) die(rd_kafka_err2str(messages_[i].err));
             }
         }
-        next_[turn] += n;
         sent_ += n;
     }
 
@@ -179,7 +185,7 @@ class Producer {
     uint32_t run_;
     rd_kafka_t* client_;       // neither is given back: the process ends with them
     rd_kafka_topic_t* topic_;
-    std::vector<uint64_t> next_;  // sequence by turn
+    uint64_t next_;  // sequence number, of every partition
     std::string padding_;
     std::string buffer_;
     std::vector<rd_kafka_message_t> messages_;
@@ -198,10 +204,10 @@ int main(int argc, char** argv) {
     app.add_option("--bootstrap-servers", options.servers, "host:port")->envname("KAFKA_BOOTSTRAP_SERVERS");
     app.add_option("--topic", options.topic)->required();
     app.add_option("--run", options.run, "8 hexadecimal digits that every record carries");
-    app.add_option("--partitions", options.partition_count, "round robin over 0..N-1")->check(CLI::Range(1, 10'000));
-    app.add_option("--partition", options.partitions, "round robin over these instead; may repeat");
-    app.add_option("--count", options.count, "records in all; 0: until the time is over");
-    app.add_option("--first-sequence", options.first_sequence, "to go on where an earlier call ended");
+    app.add_option("--partitions", options.partition_count, "sends to 0..N-1 in turn")->check(CLI::Range(1, 10'000));
+    app.add_option("--partition", options.partitions, "sends to these instead; may repeat");
+    app.add_option("--count", options.count, "records for each partition; 0: until the time is over");
+    app.add_option("--first-sequence", options.first_sequence, "of every partition: to go on where an earlier call ended");
     app.add_option("--size", options.record_bytes, "bytes of each value")
         ->check(CLI::Range(fetcher::testing::kMinRecordBytes, size_t{64} << 20));
     app.add_option("--rate", options.records_per_second, "records a second; 0: as fast as it goes");

@@ -1,0 +1,81 @@
+"""Fixtures of the black-box tests. They need a built server (KAFKA_FETCHER_BINARY, default build/release/kafka-fetcher) and a real broker
+(KAFKA_BOOTSTRAP_SERVERS, default 127.0.0.1:9092; scripts/kafka start). Everything a test starts, it ends."""
+
+import os
+import pathlib
+import random
+import uuid
+
+import pytest
+
+from harness import paths
+from harness.broker import Cluster, OwnBroker
+from harness.server import Server
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """The broker that all tests share: a test uses topics and groups of its own."""
+    cluster = Cluster(os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092"))
+    if not cluster.answers():
+        pytest.exit(f"no broker on {cluster.servers}: run scripts/kafka start", returncode=1)
+    return cluster
+
+
+@pytest.fixture
+def own_broker(tmp_path):
+    """A running broker that the test may kill."""
+    broker = OwnBroker(tmp_path / "kafka")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def make_server(tmp_path, cluster, request):
+    """make_server(**options) -> a Server that does not run yet. Those left running are ended; their logs are shown if the test fails."""
+    if not paths.BINARY.exists():
+        pytest.exit(f"no server at {paths.BINARY}: run cmake --workflow --preset release", returncode=1)
+    servers = []
+
+    def make(name=None, servers_address=None, **options):
+        folder = tmp_path / (name or f"server{len(servers)}")
+        server = Server(folder, servers_address or cluster.servers, **options)
+        servers.append(server)
+        return server
+
+    yield make
+    for server in servers:
+        server.close()
+        print(f"--- {server.log}\n{server.log_tail(60)}")
+
+
+@pytest.fixture
+def server(make_server):
+    """A running server with a data folder of its own."""
+    return make_server().start()
+
+
+@pytest.fixture
+def group():
+    return f"group-{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture
+def dice(request):
+    """Random numbers whose seed is printed: KAFKA_FETCHER_SEED repeats a run."""
+    seed = int(os.environ.get("KAFKA_FETCHER_SEED", random.SystemRandom().randrange(1 << 32)))
+    print(f"{request.node.name}: KAFKA_FETCHER_SEED={seed}")
+    return random.Random(seed)
+
+
+def knob(name, default):
+    """The size of a heavy test, from the environment: small in CI, large in scripts/faults."""
+    return type(default)(os.environ.get(name, default))
+
+
+@pytest.fixture
+def out_folder(tmp_path):
+    folder = pathlib.Path(tmp_path / "out")
+    folder.mkdir(exist_ok=True)
+    return folder

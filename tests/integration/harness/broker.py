@@ -1,0 +1,131 @@
+"""The real broker through scripts/kafka, and what an independent client sees of it."""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import uuid
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from . import paths
+from .waiting import free_port, wait_until
+
+TIMEOUT = 15
+
+
+class Cluster:
+    """A broker that runs already, seen through librdkafka's Python client."""
+
+    def __init__(self, servers):
+        self.servers = servers
+        self.host, port = servers.rsplit(":", 1)
+        self.port = int(port)
+        self._admin = None
+
+    @property
+    def admin(self):
+        if self._admin is None:
+            self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 2})
+        return self._admin
+
+    def answers(self):
+        try:
+            with socket.create_connection((self.host, self.port), timeout=2):
+                pass
+            return AdminClient({"bootstrap.servers": self.servers, "log_level": 0}).list_topics(timeout=3) is not None
+        except (OSError, KafkaException):
+            return False
+
+    def make_topic(self, prefix, partitions=1, **config):
+        """Makes a topic with a name of its own and returns the name."""
+        name = f"{prefix}-{uuid.uuid4().hex[:10]}"
+        self.make_topic_named(name, partitions, **config)
+        return name
+
+    def make_topic_named(self, name, partitions=1, **config):
+        topic = NewTopic(name, partitions, 1, config={key.replace("_", "."): str(value) for key, value in config.items()})
+        self.admin.create_topics([topic])[name].result(TIMEOUT)
+        wait_until(lambda: name in self.admin.list_topics(timeout=TIMEOUT).topics, TIMEOUT, f"topic {name} is known")
+
+    def delete_topic(self, name):
+        self.admin.delete_topics([name])[name].result(TIMEOUT)
+
+    def produce(self, topic, records):
+        """Sends (partition, value[, key[, headers]]) tuples one after the other and waits for all of them."""
+        producer = Producer({"bootstrap.servers": self.servers, "enable.idempotence": True, "message.max.bytes": 8_000_000, "log_level": 2})
+        failures = []
+        for partition, value, *rest in records:
+            key = rest[0] if rest else None
+            headers = rest[1] if len(rest) > 1 else None
+            report = lambda error, _: failures.append(error) if error else None
+            producer.produce(topic, value, key, partition=partition, headers=headers, on_delivery=report)
+            producer.poll(0)
+        assert producer.flush(TIMEOUT) == 0, "not everything was sent"
+        assert not failures, failures
+
+    def committed(self, group, topic):
+        """Committed offset by partition; partitions without one are left out. {} where the group is not known."""
+        try:
+            answer = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(TIMEOUT)
+        except KafkaException:
+            return {}
+        return {p.partition: p.offset for p in answer.topic_partitions if p.topic == topic and p.offset >= 0}
+
+    def end_offsets(self, topic, partitions):
+        asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in range(partitions)}
+        return {p.partition: future.result(TIMEOUT).offset for p, future in self.admin.list_offsets(asked).items()}
+
+    def describe_group(self, group):
+        return self.admin.describe_consumer_groups([group])[group].result(TIMEOUT)
+
+    def members(self, group):
+        """Partitions by member id, of members that hold some."""
+        members = {m.member_id: sorted(p.partition for p in m.assignment.topic_partitions) for m in self.describe_group(group).members}
+        return {member: held for member, held in members.items() if held}
+
+
+class OwnBroker(Cluster):
+    """A broker that a test may kill: an instance of its own on ports of its own."""
+
+    def __init__(self, folder, extra_properties=""):
+        port = free_port()
+        super().__init__(f"127.0.0.1:{port}")
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._environment = dict(
+            os.environ,
+            KAFKA_DIR=str(self.folder),
+            KAFKA_PORT=str(port),
+            KAFKA_CONTROLLER_PORT=str(free_port()),
+            KAFKA_EXTRA_PROPERTIES=extra_properties,
+        )
+
+    def _script(self, *arguments):
+        # Its output goes to a file: a pipe would stay open as long as the broker runs.
+        with open(self.folder / "script.log", "a") as log:
+            done = subprocess.run(
+                [paths.KAFKA_SCRIPT, *arguments], env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=120
+            )
+        assert done.returncode == 0, f"scripts/kafka {arguments}: {(self.folder / 'script.log').read_text()[-2000:]}"
+
+    def start(self):
+        self._script("start")
+        wait_until(self.answers, 60, "the broker answers")
+
+    def stop(self):
+        self._script("stop")
+
+    def kill9(self):
+        pid = int((self.folder / "kafka.pid").read_text())
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not pathlib.Path(f"/proc/{pid}/cmdline").exists() or _is_zombie(pid), 10, "the broker is gone")
+
+
+def _is_zombie(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
