@@ -1,0 +1,17 @@
+// Durations as people write them in a configuration: "500ms", "10s", "5m", "1h".
+// Thread: any
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string_view>
+
+namespace fetcher {
+
+// As a regular expression, for JSON Schemas.
+inline constexpr const char* kDurationPattern = "^[0-9]{1,9}(ms|s|m|h)$";
+
+// nullopt: not a whole number followed by ms, s, m or h.
+std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
+
+}  // namespace fetcher

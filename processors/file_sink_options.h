@@ -1,0 +1,35 @@
+// FileSinkOptions: the configuration of a file_sink, and its JSON Schema.
+// Thread: any; never changes
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "processors/registry.h"
+#include "processors/sink_format.h"
+
+namespace fetcher {
+
+struct FileSinkOptions {
+    std::string file_path;  // with placeholders
+    SinkFormat format;
+    uint64_t rotate_bytes = 0;                     // 0: never
+    std::chrono::milliseconds rotate_interval{0};  // 0: never
+    std::chrono::milliseconds fsync_interval{100};
+
+    static nlohmann::json schema();
+    // Requires that config has passed the schema.
+    static FileSinkOptions from(const nlohmann::json& config);
+    // What the schema cannot say: durations, placeholders, roots.
+    static std::vector<ConfigProblem> check(const nlohmann::json& config, const ProcessorOwner& owner,
+                                            const ProcessorEnvironment& environment);
+
+    // The file for a partition; nullopt leaves {partition} as it is.
+    std::string path_for(const ProcessorOwner& owner, const ProcessorEnvironment& environment, std::optional<int32_t> partition) const;
+};
+
+}  // namespace fetcher
