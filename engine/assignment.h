@@ -1,0 +1,26 @@
+// Assignment: one partition for one stay with this process, from its assignment to its revocation.
+//
+// It is the epoch of DESIGN: batches and acks carry a pointer to it, and what comes from an assignment that has been given up is dropped.
+// Ownership: shared; the poll thread makes it, batches and workers hold it. All members but `revoked` never change.
+// Thread: any
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+namespace fetcher {
+
+struct Assignment {
+    std::string consumer_id;
+    std::string group;
+    std::string topic;
+    std::string topic_id;  // Kafka's, base64; empty where the broker does not tell
+    int32_t partition = 0;
+    uint64_t epoch = 0;  // rises with every assignment of the process
+
+    // Set by the poll thread when the partition is gone: workers stop trying and drop its batches.
+    std::atomic<bool> revoked{false};
+};
+
+}  // namespace fetcher

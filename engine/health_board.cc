@@ -1,0 +1,24 @@
+#include "engine/health_board.h"
+
+namespace fetcher {
+
+void HealthBoard::set(HealthReason::Severity severity, const std::string& code, std::string detail, const std::string& processor_id,
+                      std::optional<std::chrono::system_clock::time_point> next_try) {
+    auto& reason = reasons_[{code, processor_id}];
+    if (reason.code.empty()) reason.since = std::chrono::system_clock::now();
+    reason.severity = severity;
+    reason.code = code;
+    reason.detail = std::move(detail);
+    reason.processor_id = processor_id;
+    reason.next_try = next_try;
+}
+
+void HealthBoard::clear(const std::string& code, const std::string& processor_id) { reasons_.erase({code, processor_id}); }
+
+std::vector<HealthReason> HealthBoard::reasons() const {
+    std::vector<HealthReason> all;
+    for (const auto& [key, reason] : reasons_) all.push_back(reason);
+    return all;
+}
+
+}  // namespace fetcher

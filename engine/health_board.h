@@ -1,0 +1,27 @@
+// HealthBoard: the reasons why a consumer is not simply healthy, each under its code and processor, since when.
+// Thread: poll
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/pipeline.h"
+
+namespace fetcher {
+
+class HealthBoard {
+  public:
+    // Adds the reason, or renews detail and next_try of one that stands; `since` stays.
+    void set(HealthReason::Severity severity, const std::string& code, std::string detail, const std::string& processor_id = {},
+             std::optional<std::chrono::system_clock::time_point> next_try = std::nullopt);
+    void clear(const std::string& code, const std::string& processor_id = {});
+    bool has(const std::string& code, const std::string& processor_id = {}) const { return reasons_.contains({code, processor_id}); }
+    std::vector<HealthReason> reasons() const;
+
+  private:
+    std::map<std::pair<std::string, std::string>, HealthReason> reasons_;
+};
+
+}  // namespace fetcher

@@ -1,0 +1,147 @@
+#include "engine/kafka_admin.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "engine/kafka_client.h"
+
+namespace fetcher {
+namespace {
+
+using Kind = KafkaAdminError::Kind;
+using Millis = std::chrono::milliseconds;
+using Deadline = std::chrono::steady_clock::time_point;
+
+tl::unexpected<KafkaAdminError> failed(Kind kind, std::string reason) { return tl::unexpected<KafkaAdminError>({kind, std::move(reason)}); }
+
+Millis left(Deadline deadline) {
+    return std::max(Millis(1), std::chrono::duration_cast<Millis>(deadline - std::chrono::steady_clock::now()));
+}
+
+KafkaAdmin::Answer<KafkaHandle> connect(const std::string& servers) {
+    auto conf = make_kafka_conf({{"client.id", "kafka-fetcher-monitor"}, {"bootstrap.servers", servers}});
+    if (!conf) return failed(Kind::refused, conf.error().reason);
+    auto client = make_kafka_client(RD_KAFKA_PRODUCER, std::move(*conf));  // the lightest kind: it joins no group
+    if (!client) return failed(Kind::refused, client.error().reason);
+    return std::move(*client);
+}
+
+// Whether the cluster knows the group: it has members, or somebody committed something in its name.
+KafkaAdmin::Answer<bool> group_has_members(rd_kafka_t* client, const std::string& group, Deadline deadline) {
+    const char* name = group.c_str();
+    const auto options = admin_options(client, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, left(deadline));
+    const KafkaQueue queue(rd_kafka_queue_new(client));
+    rd_kafka_DescribeConsumerGroups(client, &name, 1, options.get(), queue.get());
+    auto answer = await_event(queue.get(), left(deadline));
+    if (!answer) return failed(Kind::unreachable, answer.error().reason);
+    size_t count = 0;
+    const auto** groups =
+        rd_kafka_DescribeConsumerGroups_result_groups(rd_kafka_event_DescribeConsumerGroups_result(answer->get()), &count);
+    if (count != 1 || rd_kafka_ConsumerGroupDescription_error(groups[0])) return false;
+    return rd_kafka_ConsumerGroupDescription_state(groups[0]) != RD_KAFKA_CONSUMER_GROUP_STATE_DEAD;
+}
+
+// nullptr for `partitions`: of all topics.
+KafkaAdmin::Answer<KafkaAdmin::Offsets> committed(rd_kafka_t* client, const std::string& group,
+                                                  const rd_kafka_topic_partition_list_t* partitions, Deadline deadline) {
+    auto* request = rd_kafka_ListConsumerGroupOffsets_new(group.c_str(), partitions);
+    const auto options = admin_options(client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, left(deadline));
+    const KafkaQueue queue(rd_kafka_queue_new(client));
+    rd_kafka_ListConsumerGroupOffsets(client, &request, 1, options.get(), queue.get());
+    rd_kafka_ListConsumerGroupOffsets_destroy(request);
+    auto answer = await_event(queue.get(), left(deadline));
+    if (!answer) return failed(Kind::unreachable, answer.error().reason);
+    size_t count = 0;
+    const auto** groups =
+        rd_kafka_ListConsumerGroupOffsets_result_groups(rd_kafka_event_ListConsumerGroupOffsets_result(answer->get()), &count);
+    if (count != 1) return failed(Kind::unreachable, "the broker's answer names no group");
+    if (const auto* error = rd_kafka_group_result_error(groups[0])) return failed(Kind::unreachable, rd_kafka_error_string(error));
+    KafkaAdmin::Offsets offsets;
+    const auto* list = rd_kafka_group_result_partitions(groups[0]);
+    for (int i = 0; list && i < list->cnt; i++) {
+        const auto& at = list->elems[i];
+        if (!at.err && at.offset >= 0) offsets[at.topic][at.partition] = at.offset;
+    }
+    return offsets;
+}
+
+KafkaAdmin::Answer<std::vector<int32_t>> partitions_of(rd_kafka_t* client, const std::string& topic, Deadline deadline) {
+    const char* name = topic.c_str();
+    const KafkaTopicCollection topics(rd_kafka_TopicCollection_of_topic_names(&name, 1));
+    const auto options = admin_options(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, left(deadline));
+    const KafkaQueue queue(rd_kafka_queue_new(client));
+    rd_kafka_DescribeTopics(client, topics.get(), options.get(), queue.get());
+    auto answer = await_event(queue.get(), left(deadline));
+    if (!answer) return failed(Kind::unreachable, answer.error().reason);
+    size_t count = 0;
+    const auto** found = rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(answer->get()), &count);
+    const auto* error = count == 1 ? rd_kafka_TopicDescription_error(found[0]) : nullptr;
+    if (count != 1 || rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+        return failed(Kind::unknown_topic, "there is no topic " + topic);
+    }
+    if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR) return failed(Kind::unreachable, rd_kafka_error_string(error));
+    size_t n = 0;
+    const auto** infos = rd_kafka_TopicDescription_partitions(found[0], &n);
+    std::vector<int32_t> partitions;
+    for (size_t i = 0; i < n; i++) partitions.push_back(rd_kafka_TopicPartitionInfo_partition(infos[i]));
+    return partitions;
+}
+
+KafkaAdmin::Answer<std::map<int32_t, int64_t>> log_ends(rd_kafka_t* client, const std::string& topic, const std::vector<int32_t>& partitions,
+                                                        rd_kafka_OffsetSpec_t spec, Deadline deadline) {
+    const KafkaQueue queue(rd_kafka_queue_new(client));
+    ask_log_offsets(client, topic, partitions, spec, left(deadline), queue.get());
+    auto answer = await_event(queue.get(), left(deadline));
+    if (!answer) return failed(Kind::unreachable, answer.error().reason);
+    std::map<int32_t, int64_t> ends;
+    for (const auto& at : log_offsets(answer->get())) {
+        if (at.error) return failed(Kind::unreachable, rd_kafka_err2str(at.error));
+        ends[at.partition] = at.offset;
+    }
+    return ends;
+}
+
+}  // namespace
+
+KafkaAdmin::Answer<KafkaAdmin::Offsets> KafkaAdmin::group_offsets(const std::string& servers, const std::string& group, Millis timeout) {
+    const Deadline deadline = std::chrono::steady_clock::now() + timeout;
+    auto client = connect(servers);
+    if (!client) return tl::unexpected(client.error());
+    auto offsets = committed(client->get(), group, nullptr, deadline);
+    if (!offsets || !offsets->empty()) return offsets;
+    const auto known = group_has_members(client->get(), group, deadline);
+    if (!known) return tl::unexpected(known.error());
+    if (!*known) return failed(Kind::unknown_group, "there is no consumer group " + group);
+    return offsets;
+}
+
+KafkaAdmin::Answer<std::map<int32_t, PartitionLag>> KafkaAdmin::group_lag(const std::string& servers, const std::string& group,
+                                                                          const std::string& topic, Millis timeout) {
+    const Deadline deadline = std::chrono::steady_clock::now() + timeout;
+    auto client = connect(servers);
+    if (!client) return tl::unexpected(client.error());
+    const auto partitions = partitions_of(client->get(), topic, deadline);
+    if (!partitions) return tl::unexpected(partitions.error());
+    const auto list = partition_list(topic, *partitions, RD_KAFKA_OFFSET_INVALID);
+    auto offsets = committed(client->get(), group, list.get(), deadline);
+    if (!offsets) return tl::unexpected(offsets.error());
+    if (offsets->empty()) {
+        const auto known = group_has_members(client->get(), group, deadline);
+        if (!known) return tl::unexpected(known.error());
+        if (!*known) return failed(Kind::unknown_group, "there is no consumer group " + group);
+    }
+    const auto lows = log_ends(client->get(), topic, *partitions, RD_KAFKA_OFFSET_SPEC_EARLIEST, deadline);
+    if (!lows) return tl::unexpected(lows.error());
+    const auto ends = log_ends(client->get(), topic, *partitions, RD_KAFKA_OFFSET_SPEC_LATEST, deadline);
+    if (!ends) return tl::unexpected(ends.error());
+    std::map<int32_t, PartitionLag> lags;
+    for (const auto& [p, end] : *ends) {
+        const auto& of_topic = (*offsets)[topic];
+        const auto at = of_topic.find(p);
+        const int64_t current = at != of_topic.end() ? at->second : lows->at(p);
+        lags[p] = {current, end, std::max<int64_t>(0, end - current)};
+    }
+    return lags;
+}
+
+}  // namespace fetcher

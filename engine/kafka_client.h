@@ -1,0 +1,38 @@
+// What KafkaSource and KafkaAdmin share: making a client, asking one question with a deadline. Includes librdkafka's header.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/kafka_handles.h"
+#include "engine/result.h"
+
+namespace fetcher {
+
+using KafkaProperties = std::vector<std::pair<const char*, std::string>>;
+
+// conf with the properties set and logs sent to ours. fatal names the property that was refused.
+Result<KafkaConf> make_kafka_conf(const KafkaProperties& properties);
+// A client; it takes the conf.
+Result<KafkaHandle> make_kafka_client(rd_kafka_type_t type, KafkaConf conf);
+
+// Options with both timeouts set, for an admin request.
+KafkaAdminOptions admin_options(rd_kafka_t* client, rd_kafka_admin_op_t what, std::chrono::milliseconds timeout);
+// The answer to an admin request on `queue`; transient after the timeout, or with the broker's words.
+Result<KafkaEvent> await_event(rd_kafka_queue_t* queue, std::chrono::milliseconds timeout);
+
+// The list with one topic's partitions, each at `offset`.
+KafkaPartitionList partition_list(const std::string& topic, const std::vector<int32_t>& partitions, int64_t offset);
+
+struct LogOffset {
+    int32_t partition;
+    int64_t offset;
+    rd_kafka_resp_err_t error;
+};
+// Asks for OFFSET_SPEC_EARLIEST or _LATEST of a topic's partitions; the answer comes to `queue`.
+void ask_log_offsets(rd_kafka_t* client, const std::string& topic, const std::vector<int32_t>& partitions, rd_kafka_OffsetSpec_t spec,
+                     std::chrono::milliseconds timeout, rd_kafka_queue_t* queue);
+std::vector<LogOffset> log_offsets(const rd_kafka_event_t* answer);
+
+}  // namespace fetcher

@@ -1,0 +1,398 @@
+#include "engine/kafka_source.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+#include "engine/kafka_client.h"
+
+namespace fetcher {
+namespace {
+
+constexpr uint64_t kRing = 1;  // what librdkafka writes to the doorbell's eventfd; it keeps the pointer's bytes, not the pointer
+
+// How many messages one call takes from a queue: bounds the array, and how far a batch can overshoot.
+constexpr size_t kMaxMessages = 2048;
+
+bool cooperative(rd_kafka_t* client) {
+    const char* protocol = rd_kafka_rebalance_protocol(client);
+    return protocol && std::string_view(protocol) == "COOPERATIVE";
+}
+
+SourceTrouble::Kind kind_of(rd_kafka_resp_err_t error) {
+    switch (error) {
+        case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+            return SourceTrouble::Kind::broker_unreachable;
+        case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+        case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+            return SourceTrouble::Kind::topic_missing;
+        case RD_KAFKA_RESP_ERR__FATAL:
+        case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+        case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+        case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+        case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
+            return SourceTrouble::Kind::fatal;
+        default:
+            return SourceTrouble::Kind::hiccup;
+    }
+}
+
+std::optional<std::string_view> bytes(const void* data, size_t size) {
+    if (!data) return std::nullopt;
+    return std::string_view(static_cast<const char*>(data), size);
+}
+
+void copy_headers(const rd_kafka_message_t* message, Batch& batch) {
+    rd_kafka_headers_t* headers = nullptr;
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+    const char* name;
+    const void* value;
+    size_t size;
+    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        batch.add_header(name, bytes(value, size));
+    }
+}
+
+class KafkaPartitionQueue final : public PartitionQueue {
+  public:
+    KafkaPartitionQueue(rd_kafka_queue_t* queue, std::vector<rd_kafka_message_t*>& messages, int doorbell) : queue_(queue), messages_(messages) {
+        rd_kafka_queue_forward(queue, nullptr);
+        rd_kafka_queue_io_event_enable(queue, doorbell, &kRing, sizeof kRing);
+    }
+    ~KafkaPartitionQueue() override { rd_kafka_queue_io_event_enable(queue_.get(), -1, nullptr, 0); }
+
+    DrainResult drain(Batch& batch, RecordParts parts, size_t target_bytes) override {
+        DrainResult result;
+        size_t filled = 0;
+        while (filled < target_bytes && !result.error) {
+            const size_t want = std::clamp<size_t>((target_bytes - filled) / typical_bytes_ + 1, 1, kMaxMessages);
+            const ssize_t got = rd_kafka_consume_batch_queue(queue_.get(), 0, messages_.data(), want);
+            for (ssize_t i = 0; i < got; i++) {
+                take(*messages_[static_cast<size_t>(i)], batch, parts, result);
+                rd_kafka_message_destroy(messages_[static_cast<size_t>(i)]);
+            }
+            filled = batch.filled_bytes();
+            if (got < static_cast<ssize_t>(want)) return result;
+            if (batch.size() > 0) typical_bytes_ = std::max<size_t>(1, filled / batch.size());
+        }
+        result.more = true;
+        return result;
+    }
+
+  private:
+    static void take(const rd_kafka_message_t& message, Batch& batch, RecordParts parts, DrainResult& result) {
+        if (result.error) return;
+        if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+            batch.set_next_offset(std::max(batch.next_offset(), message.offset));
+            return;
+        }
+        if (message.err) {
+            result.error = Error{ErrorKind::transient, std::string(rd_kafka_err2name(message.err)) + ": " + rd_kafka_message_errstr(&message)};
+            return;
+        }
+        if (message.offset < batch.next_offset()) {
+            result.stale++;
+            return;
+        }
+        batch.add(message.offset, rd_kafka_message_timestamp(&message, nullptr), bytes(message.payload, message.len));
+        if (parts.keys) batch.add_key(bytes(message.key, message.key_len));
+        if (parts.headers) copy_headers(&message, batch);
+        result.records++;
+    }
+
+    KafkaQueue queue_;
+    std::vector<rd_kafka_message_t*>& messages_;
+    size_t typical_bytes_ = 256;
+};
+
+}  // namespace
+
+struct KafkaSource::Client {
+    std::string topic;
+    int doorbell;
+    SourceEvents* events = nullptr;  // nullptr before subscribe() and after close()
+    std::vector<rd_kafka_message_t*> messages = std::vector<rd_kafka_message_t*>(kMaxMessages);
+    KafkaHandle handle;
+    KafkaQueue consumer_queue;
+    KafkaQueue answers;  // of commits and questions that nobody waits for
+    bool closed = false;
+
+    ~Client() {
+        consumer_queue.reset();
+        answers.reset();
+        // Whoever closed did so with a deadline; destroying must not begin a close without one.
+        if (handle) rd_kafka_destroy_flags(handle.release(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    }
+
+    KafkaPartitionList list(const std::vector<PartitionStart>& starts) const {
+        KafkaPartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(starts.size())));
+        for (const auto& start : starts) {
+            rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), start.partition)->offset = start.offset;
+        }
+        return list;
+    }
+
+    // --- what librdkafka calls, all inside serve() or close(), so on the poll thread ------------------------------------
+    static void on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t* list, void* opaque) {
+        auto& self = *static_cast<Client*>(opaque);
+        std::vector<int32_t> partitions;
+        for (int i = 0; i < list->cnt; i++) partitions.push_back(list->elems[i].partition);
+        if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+            if (self.events) return self.events->on_assigned(partitions);
+            rd_kafka_assign(client, nullptr);  // closing: nothing is taken any more
+        } else if (self.events) {
+            self.events->on_revoked(partitions, rd_kafka_assignment_lost(client) != 0);
+        } else {
+            self.give_up(partitions);
+        }
+    }
+
+    void give_up(const std::vector<int32_t>& partitions) {
+        if (!cooperative(handle.get())) {
+            rd_kafka_assign(handle.get(), nullptr);
+            return;
+        }
+        const auto list = partition_list(topic, partitions, RD_KAFKA_OFFSET_INVALID);
+        if (auto* error = rd_kafka_incremental_unassign(handle.get(), list.get())) rd_kafka_error_destroy(error);
+    }
+
+    static void on_error(rd_kafka_t* client, int code, const char* text, void* opaque) {
+        auto& self = *static_cast<Client*>(opaque);
+        if (!self.events) return;
+        const auto error = static_cast<rd_kafka_resp_err_t>(code);
+        if (error != RD_KAFKA_RESP_ERR__FATAL) return self.events->on_trouble({kind_of(error), text});
+        char fatal_text[256];
+        const auto real = rd_kafka_fatal_error(client, fatal_text, sizeof fatal_text);
+        self.events->on_trouble({SourceTrouble::Kind::fatal, std::string(rd_kafka_err2name(real)) + ": " + fatal_text});
+    }
+
+    void serve_answer(const rd_kafka_event_t* event) {
+        if (!events) return;
+        auto* raw = const_cast<rd_kafka_event_t*>(event);
+        const auto error = rd_kafka_event_error(raw);
+        if (rd_kafka_event_type(raw) == RD_KAFKA_EVENT_OFFSET_COMMIT) {
+            std::vector<PartitionStart> offsets;
+            std::string why = error ? rd_kafka_event_error_string(raw) : "";
+            const auto* list = rd_kafka_event_topic_partition_list(raw);
+            for (int i = 0; list && i < list->cnt; i++) {
+                const auto& at = list->elems[i];
+                if (at.err) {
+                    why = rd_kafka_err2str(at.err);
+                } else if (!error) {
+                    offsets.push_back({at.partition, at.offset});
+                }
+            }
+            events->on_committed(offsets, why);
+        } else if (rd_kafka_event_type(raw) == RD_KAFKA_EVENT_LISTOFFSETS_RESULT) {
+            if (error) return events->on_trouble({SourceTrouble::Kind::broker_unreachable, rd_kafka_event_error_string(raw)});
+            std::map<int32_t, int64_t> ends;
+            for (const auto& found : log_offsets(event)) {
+                if (!found.error) ends[found.partition] = found.offset;
+            }
+            events->on_log_ends(ends);
+        }
+    }
+};
+
+KafkaSource::KafkaSource(std::unique_ptr<Client> client) : client_(std::move(client)) {}
+KafkaSource::~KafkaSource() = default;
+
+Result<std::unique_ptr<KafkaSource>> KafkaSource::create(const KafkaSourceOptions& o, Doorbell& doorbell) {
+    auto client = std::make_unique<Client>();
+    client->topic = o.topic;
+    client->doorbell = doorbell.fd();
+    // librdkafka keeps about 200 bytes for each message it has queued, which its byte limit does not count: the number is limited too.
+    const size_t prefetch_kib = std::max<size_t>(1, o.prefetch_bytes_per_partition >> 10);
+    KafkaProperties properties = {
+        {"client.id", "kafka-fetcher"},
+        {"bootstrap.servers", o.bootstrap_servers},
+        {"group.id", o.group},
+        {"partition.assignment.strategy", o.partition_assignment_strategy},
+        {"session.timeout.ms", std::to_string(o.session_timeout.count())},
+        {"heartbeat.interval.ms", std::to_string(std::max<int64_t>(300, o.session_timeout.count() / 5))},
+        {"max.poll.interval.ms", std::to_string(o.max_poll_interval.count())},
+        {"auto.offset.reset", "error"},
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
+        {"enable.partition.eof", "true"},
+        {"isolation.level", "read_committed"},
+        {"queued.max.messages.kbytes", std::to_string(prefetch_kib)},
+        {"max.partition.fetch.bytes", std::to_string(std::clamp<size_t>(prefetch_kib * 1024, 64 << 10, 1 << 20))},
+        {"queued.min.messages", std::to_string(std::clamp<size_t>(prefetch_kib * 1024 / 128, 1'000, 1'000'000))},
+        {"fetch.queue.backoff.ms", "5"},
+        {"topic.metadata.refresh.interval.ms", "10000"},
+        {"reconnect.backoff.max.ms", "2000"},
+        {"socket.nagle.disable", "true"},
+        {"socket.keepalive.enable", "true"},
+    };
+    if (!o.group_instance_id.empty()) properties.emplace_back("group.instance.id", o.group_instance_id);
+    auto conf = make_kafka_conf(properties);
+    if (!conf) return tl::unexpected(conf.error());
+    rd_kafka_conf_set_opaque(conf->get(), client.get());
+    rd_kafka_conf_set_rebalance_cb(conf->get(), Client::on_rebalance);
+    rd_kafka_conf_set_error_cb(conf->get(), Client::on_error);
+    auto handle = make_kafka_client(RD_KAFKA_CONSUMER, std::move(*conf));
+    if (!handle) return tl::unexpected(handle.error());
+    client->handle = std::move(*handle);
+    rd_kafka_poll_set_consumer(client->handle.get());
+    client->consumer_queue.reset(rd_kafka_queue_get_consumer(client->handle.get()));
+    client->answers.reset(rd_kafka_queue_new(client->handle.get()));
+    rd_kafka_queue_io_event_enable(client->consumer_queue.get(), client->doorbell, &kRing, sizeof kRing);
+    rd_kafka_queue_io_event_enable(client->answers.get(), client->doorbell, &kRing, sizeof kRing);
+    return std::unique_ptr<KafkaSource>(new KafkaSource(std::move(client)));
+}
+
+Result<TopicInfo> KafkaSource::find_topic(std::chrono::milliseconds timeout) {
+    auto* client = client_->handle.get();
+    const char* name = client_->topic.c_str();
+    const KafkaTopicCollection topics(rd_kafka_TopicCollection_of_topic_names(&name, 1));
+    const auto options = admin_options(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout);
+    const KafkaQueue queue(rd_kafka_queue_new(client));
+    rd_kafka_DescribeTopics(client, topics.get(), options.get(), queue.get());
+    auto answer = await_event(queue.get(), timeout + std::chrono::milliseconds(200));
+    if (!answer) return transient("broker " + std::string("does not answer: ") + answer.error().reason);
+    size_t count = 0;
+    const auto** found = rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(answer->get()), &count);
+    if (count != 1) return transient("the broker describes no topic " + client_->topic);
+    const auto* error = rd_kafka_TopicDescription_error(found[0]);
+    if (error && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) return TopicInfo{};
+    if (error && rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR) return transient(rd_kafka_error_string(error));
+    TopicInfo info;
+    size_t partitions = 0;
+    rd_kafka_TopicDescription_partitions(found[0], &partitions);
+    info.partitions = static_cast<int32_t>(partitions);
+    const auto* id = rd_kafka_TopicDescription_topic_id(found[0]);
+    const char* text = id ? rd_kafka_Uuid_base64str(id) : nullptr;
+    const bool known = id && (rd_kafka_Uuid_most_significant_bits(id) != 0 || rd_kafka_Uuid_least_significant_bits(id) != 0);
+    if (text && known) info.topic_id = text;
+    return info;
+}
+
+Result<void> KafkaSource::subscribe(SourceEvents& events) {
+    client_->events = &events;
+    const auto list = partition_list(client_->topic, {RD_KAFKA_PARTITION_UA}, RD_KAFKA_OFFSET_INVALID);
+    if (const auto error = rd_kafka_subscribe(client_->handle.get(), list.get())) {
+        return fatal("cannot subscribe to " + client_->topic + ": " + rd_kafka_err2str(error));
+    }
+    return {};
+}
+
+void KafkaSource::serve() {
+    while (auto* message = rd_kafka_consumer_poll(client_->handle.get(), 0)) {
+        if (message->err && client_->events) client_->events->on_trouble({kind_of(message->err), rd_kafka_message_errstr(message)});
+        rd_kafka_message_destroy(message);
+    }
+    while (KafkaEvent event{rd_kafka_queue_poll(client_->answers.get(), 0)}) client_->serve_answer(event.get());
+}
+
+Result<std::map<int32_t, PartitionBounds>> KafkaSource::bounds(const std::vector<int32_t>& partitions, std::chrono::milliseconds timeout) {
+    auto* client = client_->handle.get();
+    const KafkaQueue low_answer(rd_kafka_queue_new(client));
+    const KafkaQueue high_answer(rd_kafka_queue_new(client));
+    ask_log_offsets(client, client_->topic, partitions, RD_KAFKA_OFFSET_SPEC_EARLIEST, timeout, low_answer.get());
+    ask_log_offsets(client, client_->topic, partitions, RD_KAFKA_OFFSET_SPEC_LATEST, timeout, high_answer.get());
+    const auto committed = partition_list(client_->topic, partitions, RD_KAFKA_OFFSET_INVALID);
+    if (const auto error = rd_kafka_committed(client, committed.get(), timeout_ms(timeout))) {
+        return transient(std::string("the group's committed offsets cannot be read: ") + rd_kafka_err2str(error));
+    }
+    std::map<int32_t, PartitionBounds> bounds;
+    for (int i = 0; i < committed->cnt; i++) {
+        const auto& at = committed->elems[i];
+        if (at.err) return transient(std::string("the group's committed offsets cannot be read: ") + rd_kafka_err2str(at.err));
+        if (at.offset >= 0) bounds[at.partition].committed = at.offset;
+    }
+    const auto read = [&](rd_kafka_queue_t* queue, int64_t PartitionBounds::*field) -> Result<void> {
+        auto answer = await_event(queue, timeout);
+        if (!answer) return transient("the log's offsets cannot be read: " + answer.error().reason);
+        const auto found = log_offsets(answer->get());
+        for (const auto& at : found) {
+            if (at.error) return transient(std::string("the log's offsets cannot be read: ") + rd_kafka_err2str(at.error));
+            bounds[at.partition].*field = at.offset;
+        }
+        if (found.size() != partitions.size()) return transient("the log's offsets cannot be read: partitions are missing in the answer");
+        return {};
+    };
+    if (auto done = read(low_answer.get(), &PartitionBounds::low); !done) return tl::unexpected(done.error());
+    if (auto done = read(high_answer.get(), &PartitionBounds::high); !done) return tl::unexpected(done.error());
+    return bounds;
+}
+
+std::unique_ptr<PartitionQueue> KafkaSource::queue(int32_t partition) {
+    auto* queue = rd_kafka_queue_get_partition(client_->handle.get(), client_->topic.c_str(), partition);
+    FETCHER_INVARIANT(queue, "a partition of the subscribed topic has a queue");
+    return std::make_unique<KafkaPartitionQueue>(queue, client_->messages, client_->doorbell);
+}
+
+void KafkaSource::assign(const std::vector<PartitionStart>& starts) {
+    auto* client = client_->handle.get();
+    const auto list = client_->list(starts);
+    std::string refused;
+    if (cooperative(client)) {
+        if (auto* error = rd_kafka_incremental_assign(client, list.get())) {
+            refused = rd_kafka_error_string(error);
+            rd_kafka_error_destroy(error);
+        }
+    } else if (const auto error = rd_kafka_assign(client, list.get())) {
+        refused = rd_kafka_err2str(error);
+    }
+    if (!refused.empty()) client_->events->on_trouble({SourceTrouble::Kind::fatal, "the assignment was refused: " + refused});
+}
+
+void KafkaSource::unassign(const std::vector<int32_t>& partitions) { client_->give_up(partitions); }
+
+Result<void> KafkaSource::seek(const PartitionStart& start, std::chrono::milliseconds timeout) {
+    const auto list = client_->list({start});
+    if (auto* error = rd_kafka_seek_partitions(client_->handle.get(), list.get(), timeout_ms(timeout))) {
+        const std::string why = rd_kafka_error_string(error);
+        rd_kafka_error_destroy(error);
+        return transient("cannot go to offset " + std::to_string(start.offset) + ": " + why);
+    }
+    if (list->elems[0].err) return transient(std::string("cannot go to the start offset: ") + rd_kafka_err2str(list->elems[0].err));
+    return {};
+}
+
+void KafkaSource::commit_async(const std::vector<PartitionStart>& next_offsets) {
+    const auto list = client_->list(next_offsets);
+    rd_kafka_commit_queue(client_->handle.get(), list.get(), client_->answers.get(), nullptr, nullptr);
+}
+
+Result<void> KafkaSource::commit(const std::vector<PartitionStart>& next_offsets, std::chrono::milliseconds timeout) {
+    const KafkaQueue queue(rd_kafka_queue_new(client_->handle.get()));
+    const auto list = client_->list(next_offsets);
+    if (const auto error = rd_kafka_commit_queue(client_->handle.get(), list.get(), queue.get(), nullptr, nullptr)) {
+        return transient(std::string("commit: ") + rd_kafka_err2str(error));
+    }
+    auto answer = await_event(queue.get(), timeout);
+    if (!answer) return transient("commit: " + answer.error().reason);
+    client_->serve_answer(answer->get());
+    return {};
+}
+
+int64_t KafkaSource::fetched_log_end(int32_t partition) {
+    int64_t low = -1;
+    int64_t high = -1;
+    rd_kafka_get_watermark_offsets(client_->handle.get(), client_->topic.c_str(), partition, &low, &high);
+    return high < 0 ? -1 : high;
+}
+
+void KafkaSource::ask_log_ends(const std::vector<int32_t>& partitions) {
+    ask_log_offsets(client_->handle.get(), client_->topic, partitions, RD_KAFKA_OFFSET_SPEC_LATEST, std::chrono::seconds(4),
+                    client_->answers.get());
+}
+
+void KafkaSource::close(std::chrono::milliseconds timeout) {
+    if (std::exchange(client_->closed, true)) return;
+    client_->events = nullptr;
+    auto* client = client_->handle.get();
+    const KafkaQueue queue(rd_kafka_queue_new(client));
+    if (auto* error = rd_kafka_consumer_close_queue(client, queue.get())) {
+        rd_kafka_error_destroy(error);
+        return;
+    }
+    const auto until = std::chrono::steady_clock::now() + timeout;
+    while (!rd_kafka_consumer_closed(client) && std::chrono::steady_clock::now() < until) {
+        KafkaEvent event(rd_kafka_queue_poll(queue.get(), 20));
+    }
+}
+
+}  // namespace fetcher

@@ -1,0 +1,29 @@
+// OffsetTracker: what may be committed for one assigned partition: the lowest of what its processors hold durably.
+//
+// Processors acknowledge cumulatively ("everything below this offset is durable"), so one number per processor is the whole state; there
+// is no ring of batches. Offsets have gaps: they are compared, never computed with. Pure, no I/O.
+// Thread: poll
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace fetcher {
+
+class OffsetTracker {
+  public:
+    // `positions`: where each processor stands when the partition begins to flow, at least one.
+    explicit OffsetTracker(std::vector<int64_t> positions);
+
+    // Processor `i` holds everything below next_offset. An offset that goes back is a broken invariant and aborts.
+    void durable(size_t i, int64_t next_offset);
+    int64_t of(size_t i) const { return positions_[i]; }
+    int64_t watermark() const { return watermark_; }
+
+  private:
+    std::vector<int64_t> positions_;
+    int64_t watermark_;
+};
+
+}  // namespace fetcher

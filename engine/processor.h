@@ -1,0 +1,99 @@
+// Processor: what delivers a consumer's records to one sink. Implementations live in processors/, one file pair each.
+//
+// Life: the engine calls open() for a partition, then write() with its batches in offset order, then flush() and close(). Partitions
+// come and go with the group's rebalances; the same partition may be opened again later. All calls of one processor come from its one
+// worker thread, never at once, so a processor needs no locks of its own. Only Acks may be called from other threads of the
+// processor's own.
+//
+// Promise (exactly once): a processor that returns a Position from open() keeps it inside its sink, atomically with the data. The
+// engine starts reading there and shows the processor nothing below it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/assignment.h"
+#include "engine/batch.h"
+#include "engine/result.h"
+
+namespace fetcher {
+
+using Clock = std::chrono::steady_clock;  // monotonic: a clock that jumps a year must not stop a retry
+
+// Where a sink stands in a partition.
+struct Position {
+    int64_t next_offset = 0;
+    std::string topic_id;  // of the topic when it was written; empty: not known
+    // True: next_offset counts even where the group has committed more (a database that lost its tail in a failover, a checkpoint
+    // that had to fall back to its older slot). False: a higher committed offset tells what other members have delivered to sinks
+    // of their own meanwhile, and delivery goes on there.
+    bool authoritative = false;
+};
+
+// How a processor tells the engine what is safe on stable storage. Thread: any; lock-free.
+class Acks {
+  public:
+    virtual ~Acks() = default;
+    // Every record of the assignment's partition below next_offset is durable in this processor's sink. Never goes back.
+    virtual void durable(const std::shared_ptr<Assignment>& assignment, int64_t next_offset) = 0;
+    // Something behind the worker's back failed for good (a background fsync): the consumer stops with this reason and starts again
+    // from the sink's position.
+    virtual void failed(Error error) = 0;
+};
+
+struct Outcome {
+    enum class Kind {
+        durable,   // the batch is on stable storage; the engine acknowledges it
+        accepted,  // taken over; the processor will call Acks::durable by itself, at the latest in flush()
+        retry,     // nothing or a part of it was written and the same call may succeed later; the engine calls again with the same batch
+        bad,       // these records can never be written (indices in `bad`); nothing of the batch was written
+        fatal,     // the sink is not usable; the consumer goes to ERROR
+    };
+    Kind kind = Kind::durable;
+    std::string reason;         // for a person; empty for durable and accepted
+    std::vector<uint32_t> bad;  // ascending indices into the batch
+
+    static Outcome durable() { return {}; }
+    static Outcome accepted() { return {Kind::accepted, {}, {}}; }
+    static Outcome retry(std::string why) { return {Kind::retry, std::move(why), {}}; }
+    static Outcome fatal(std::string why) { return {Kind::fatal, std::move(why), {}}; }
+    static Outcome bad_records(std::vector<uint32_t> which, std::string why) { return {Kind::bad, std::move(why), std::move(which)}; }
+    static Outcome of(const Error& error) { return error.kind == ErrorKind::transient ? retry(error.reason) : fatal(error.reason); }
+};
+
+class Processor {
+  public:
+    virtual ~Processor() = default;
+
+    // Which parts of a record it wants; asked once, before anything else. Thread: any
+    virtual RecordParts parts() const { return {}; }
+
+    // Called once, before the first open(): acks outlives the processor.
+    virtual void bind(Acks& acks) = 0;
+
+    // Begins delivery of a partition. Returns the sink's own position; nullopt where the sink keeps none, or has none for this consumer
+    // group, topic and partition. A transient error is tried again with backoff while the consumer's health says why.
+    virtual Result<std::optional<Position>> open(const std::shared_ptr<Assignment>& assignment) = 0;
+
+    // Delivers records [first, batch.size()) of a partition that is open. After Outcome::retry the same arguments come again. `first` may
+    // equal batch.size(): then only the position moves to batch.next_offset() (a gap at the end of the log).
+    virtual Outcome write(const Batch& batch, size_t first) = 0;
+
+    // Makes everything accepted so far durable and acknowledges it. Called before close(), and when the consumer stops.
+    virtual Outcome flush() { return Outcome::durable(); }
+
+    // Gives the partition up: releases its locks and files. After this another process may open it. What was accepted and is not yet
+    // durable may be dropped; it is read again by the next owner.
+    virtual void close(const Assignment& assignment) = 0;
+
+    // When the worker should call on_timer() at the latest; nullopt: no need.
+    virtual std::optional<Clock::time_point> wake_at() const { return std::nullopt; }
+    virtual Outcome on_timer() { return Outcome::durable(); }
+};
+
+}  // namespace fetcher

@@ -1,0 +1,98 @@
+// Source: where a consumer's records come from, as the poll thread sees it. KafkaSource is the real one; tests have a fake.
+// Thread: poll
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/batch.h"
+#include "engine/result.h"
+
+namespace fetcher {
+
+struct PartitionStart {
+    int32_t partition = 0;
+    int64_t offset = 0;
+};
+
+struct TopicInfo {
+    int32_t partitions = 0;
+    std::string topic_id;  // base64; empty where the broker does not tell
+};
+
+// What the cluster knows of a partition when it is assigned.
+struct PartitionBounds {
+    std::optional<int64_t> committed;  // of the group
+    int64_t low = 0;                   // first offset of the log
+    int64_t high = 0;                  // log end offset
+};
+
+struct SourceTrouble {
+    enum class Kind {
+        broker_unreachable,  // the client goes on trying
+        topic_missing,       // deleted under us
+        hiccup,              // the client goes on by itself
+        fatal,               // the client is of no use any more: make a new one
+    };
+    Kind kind = Kind::hiccup;
+    std::string reason;
+};
+
+// Called inside Source::serve() and Source::close().
+class SourceEvents {
+  public:
+    virtual ~SourceEvents() = default;
+    virtual void on_assigned(const std::vector<int32_t>& partitions) = 0;  // must call assign()
+    // Must drain what it wants to keep, then call unassign(). lost: the group gave them to somebody else already; nothing can be committed.
+    virtual void on_revoked(const std::vector<int32_t>& partitions, bool lost) = 0;
+    virtual void on_committed(const std::vector<PartitionStart>& offsets, const std::string& error) = 0;  // error empty: done
+    virtual void on_log_ends(const std::map<int32_t, int64_t>& log_end_offsets) = 0;
+    virtual void on_trouble(const SourceTrouble& trouble) = 0;
+};
+
+struct DrainResult {
+    size_t records = 0;
+    size_t stale = 0;            // below the batch's position: delivered before, dropped
+    bool more = false;           // the batch is full, the queue may not be empty
+    std::optional<Error> error;  // of this partition; the source must be started anew
+};
+
+// One partition's own queue. Not draining it is its backpressure.
+class PartitionQueue {
+  public:
+    virtual ~PartitionQueue() = default;
+    // Moves records into the batch until it holds about target_bytes or the queue is empty. Never waits.
+    virtual DrainResult drain(Batch& batch, RecordParts parts, size_t target_bytes) = 0;
+};
+
+class Source {
+  public:
+    virtual ~Source() = default;
+
+    // Waits up to the timeout for an answer; transient while broker or topic are missing.
+    virtual Result<TopicInfo> find_topic(std::chrono::milliseconds timeout) = 0;
+    virtual Result<void> subscribe(SourceEvents& events) = 0;
+    // Serves rebalances, errors and answers that have arrived; never waits for more.
+    virtual void serve() = 0;
+
+    virtual Result<std::map<int32_t, PartitionBounds>> bounds(const std::vector<int32_t>& partitions, std::chrono::milliseconds timeout) = 0;
+    virtual std::unique_ptr<PartitionQueue> queue(int32_t partition) = 0;  // before assign()
+    virtual void assign(const std::vector<PartitionStart>& starts) = 0;
+    virtual void unassign(const std::vector<int32_t>& partitions) = 0;
+    virtual Result<void> seek(const PartitionStart& start, std::chrono::milliseconds timeout) = 0;
+
+    virtual void commit_async(const std::vector<PartitionStart>& next_offsets) = 0;
+    virtual Result<void> commit(const std::vector<PartitionStart>& next_offsets, std::chrono::milliseconds timeout) = 0;
+    // The log's end as the last fetch told, without asking; -1: not known.
+    virtual int64_t fetched_log_end(int32_t partition) = 0;
+    virtual void ask_log_ends(const std::vector<int32_t>& partitions) = 0;  // answered through on_log_ends
+
+    virtual void close(std::chrono::milliseconds timeout) = 0;  // leaves the group; events no more
+};
+
+}  // namespace fetcher

@@ -1,0 +1,36 @@
+// Where delivery of a partition begins: the decision alone, without I/O, so that every case has a test.
+//
+// Each processor begins at its sink's own position, or at the group's committed offset where it has none, or where auto_offset_reset says.
+// Reading begins at the lowest of them. What cannot be trusted is refused or told, never papered over.
+// Thread: any
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/processor.h"
+#include "engine/result.h"
+#include "engine/source.h"
+
+namespace fetcher {
+
+struct StartQuestion {
+    int32_t partition = 0;
+    std::string topic_id;                            // now; empty: not known
+    PartitionBounds bounds;                          // now
+    bool latest = false;                             // auto_offset_reset
+    std::vector<std::optional<Position>> positions;  // of each processor, in order
+};
+
+struct StartDecision {
+    int64_t read_from = 0;
+    std::vector<int64_t> begin;     // of each processor: it sees nothing below
+    std::vector<std::string> gaps;  // records that are gone for good, or a topic that is a new one: each a sentence for a person
+};
+
+// fatal where a position lies beyond the end of the same topic's log: the log was cut, and any guess would lose or repeat records.
+Result<StartDecision> decide_start(const StartQuestion& question);
+
+}  // namespace fetcher

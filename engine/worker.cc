@@ -1,0 +1,208 @@
+#include "engine/worker.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+
+namespace fetcher {
+namespace {
+
+constexpr std::chrono::milliseconds kFirstRetry{100};
+constexpr std::chrono::milliseconds kLongestRetry{10'000};
+constexpr std::chrono::hours kNever{1};  // an idle worker looks up once an hour
+
+std::chrono::system_clock::time_point wall_time_in(std::chrono::milliseconds pause) { return std::chrono::system_clock::now() + pause; }
+
+void count(std::atomic<uint64_t>& counter, uint64_t n) { counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+
+}  // namespace
+
+Worker::Worker(uint32_t index, std::string name, std::unique_ptr<Processor> processor, AckQueue& acks)
+    : index_(index), name_(std::move(name)), processor_(std::move(processor)), acks_(acks), token_(acks.make_token()) {}
+
+Worker::~Worker() {
+    if (thread_.joinable()) thread_.join();
+}
+
+void Worker::start() {
+    thread_ = std::thread([this] { run(); });
+    pthread_setname_np(thread_.native_handle(), name_.substr(0, 15).c_str());
+}
+
+void Worker::durable(const std::shared_ptr<Assignment>& assignment, int64_t next_offset) {
+    Ack ack{.kind = Ack::Kind::durable, .processor = index_, .assignment = assignment, .offset = next_offset};
+    acks_.push(std::move(ack));
+}
+
+void Worker::failed(Error error) { acks_.push(Ack{.kind = Ack::Kind::failed, .processor = index_, .text = std::move(error.reason)}); }
+
+void Worker::push(Ack ack) {
+    ack.processor = index_;
+    acks_.push(token_, std::move(ack));
+}
+
+void Worker::run() {
+    processor_->bind(*this);
+    LaneItem item;
+    for (bool going = true; going;) {
+        if (lane_.try_pop(item)) {
+            going = handle(item);
+            item = {};
+        } else {
+            lane_.wait_until(next_wake());
+        }
+        retry_due_opens();
+        const auto timer = processor_->wake_at();
+        if (!broken_ && timer && Clock::now() >= *timer) accept(processor_->on_timer(), nullptr);
+    }
+    processor_.reset();  // its threads end before the last word
+    push({.kind = Ack::Kind::stopped});
+}
+
+Clock::time_point Worker::next_wake() const {
+    auto at = Clock::now() + kNever;
+    for (const auto& pending : pending_opens_) at = std::min(at, pending.due);
+    if (const auto timer = processor_->wake_at(); timer && !broken_) at = std::min(at, *timer);
+    return at;
+}
+
+bool Worker::handle(LaneItem& item) {
+    switch (item.kind) {
+        case LaneItem::Kind::open:
+            open({item.assignment, Backoff(kFirstRetry, std::chrono::seconds(2)), {}});
+            return true;
+        case LaneItem::Kind::begin:
+            next_[item.assignment.get()] = item.offset;
+            return true;
+        case LaneItem::Kind::batch:
+            write(item.batch);
+            return true;
+        case LaneItem::Kind::close:
+            close(item.assignment);
+            return true;
+        case LaneItem::Kind::stop:
+            return false;
+    }
+    return false;
+}
+
+void Worker::open(PendingOpen pending) {
+    if (broken_ || pending.assignment->revoked) return;
+    auto position = processor_->open(pending.assignment);
+    if (position) {
+        push({.kind = Ack::Kind::opened, .assignment = pending.assignment, .position = std::move(*position)});
+        return;
+    }
+    count(metrics_.errors, 1);
+    const Error& error = position.error();
+    if (error.kind == ErrorKind::fatal) {
+        broken_ = true;
+        push({.kind = Ack::Kind::failed, .assignment = pending.assignment, .text = error.reason});
+        return;
+    }
+    const auto pause = pending.backoff.next();
+    push({.kind = Ack::Kind::blocked, .assignment = pending.assignment, .text = error.reason, .next_try = wall_time_in(pause)});
+    pending.due = Clock::now() + pause;
+    pending_opens_.push_back(std::move(pending));
+}
+
+void Worker::retry_due_opens() {
+    if (pending_opens_.empty()) return;
+    const auto now = Clock::now();
+    std::vector<PendingOpen> due;
+    std::erase_if(pending_opens_, [&](PendingOpen& pending) {
+        if (pending.due > now && !pending.assignment->revoked) return false;
+        due.push_back(std::move(pending));
+        return true;
+    });
+    for (auto& pending : due) open(std::move(pending));
+}
+
+void Worker::write(Batch* batch) {
+    const Assignment& assignment = batch->assignment();
+    const auto state = next_.find(&assignment);
+    FETCHER_INVARIANT(state != next_.end() || assignment.revoked || broken_, "a batch comes after its partition's begin");
+    if (state != next_.end() && batch->next_offset() > state->second) {
+        const size_t first = batch->lower_bound(state->second);
+        if (deliver(*batch, first)) {
+            state->second = batch->next_offset();
+            count(metrics_.records, batch->size() - first);
+            count(metrics_.bytes, first == 0 ? batch->value_bytes() : batch->framed_values(first).size() - (batch->size() - first));
+            count(metrics_.batches, 1);
+        }
+    }
+    push({.kind = Ack::Kind::given_back, .batch = batch});
+}
+
+bool Worker::deliver(const Batch& batch, size_t first) {
+    if (broken_) return false;
+    Outcome last;
+    const bool done = persist(batch.assignment(), [&] { return last = processor_->write(batch, first); });
+    if (!done || !accept(last, &batch)) return false;
+    if (last.kind == Outcome::Kind::durable) {
+        push({.kind = Ack::Kind::durable, .assignment = batch.assignment_ptr(), .offset = batch.next_offset()});
+    }
+    return true;
+}
+
+void Worker::close(const std::shared_ptr<Assignment>& assignment) {
+    std::erase_if(pending_opens_, [&](const PendingOpen& pending) { return pending.assignment == assignment; });
+    flush(*assignment);
+    processor_->close(*assignment);
+    next_.erase(assignment.get());
+    push({.kind = Ack::Kind::closed, .assignment = assignment});
+}
+
+void Worker::flush(const Assignment& assignment) {
+    if (broken_) return;
+    Outcome last;
+    if (persist(assignment, [&] { return last = processor_->flush(); })) accept(last, nullptr);
+}
+
+template <class Call>
+bool Worker::persist(const Assignment& assignment, Call&& call) {
+    Backoff backoff(kFirstRetry, kLongestRetry);
+    bool retried = false;
+    while (!assignment.revoked.load(std::memory_order_acquire)) {
+        const Outcome outcome = call();
+        if (outcome.kind != Outcome::Kind::retry) {
+            if (retried) push({.kind = Ack::Kind::recovered});
+            return true;
+        }
+        retried = true;
+        count(metrics_.errors, 1);
+        count(metrics_.retries, 1);
+        const auto pause = backoff.next();
+        push({.kind = Ack::Kind::retrying, .text = outcome.reason, .next_try = wall_time_in(pause)});
+        if (!wait_for_retry(assignment, pause)) break;
+    }
+    if (retried) push({.kind = Ack::Kind::recovered});
+    return false;
+}
+
+bool Worker::wait_for_retry(const Assignment& assignment, std::chrono::milliseconds pause) {
+    // The poll thread rings the lane when it revokes an assignment; other rings (new items) only make it look again.
+    const auto until = Clock::now() + pause;
+    while (Clock::now() < until) {
+        if (assignment.revoked.load(std::memory_order_acquire)) return false;
+        lane_.wait_until(until);
+    }
+    return true;
+}
+
+bool Worker::accept(const Outcome& outcome, const Batch* batch) {
+    if (outcome.kind == Outcome::Kind::durable || outcome.kind == Outcome::Kind::accepted || outcome.kind == Outcome::Kind::retry) {
+        return !broken_;
+    }
+    count(metrics_.errors, 1);
+    broken_ = true;
+    std::string why = outcome.reason;
+    if (outcome.kind == Outcome::Kind::bad && batch && !outcome.bad.empty() && outcome.bad.front() < batch->size()) {
+        why = "the record at partition " + std::to_string(batch->partition()) + " offset " +
+              std::to_string(batch->record(outcome.bad.front()).offset()) + " was refused: " + why;
+    }
+    push({.kind = Ack::Kind::failed, .text = std::move(why)});
+    return false;
+}
+
+}  // namespace fetcher

@@ -1,0 +1,82 @@
+// Worker: the thread of one processor of one consumer. Pops its lane, calls the processor, retries with backoff, acknowledges.
+//
+// It skips what the processor already has, so that several processors of a consumer share one reading although each stands elsewhere.
+// A batch of a revoked assignment is given back unwritten.
+// Threads: constructor, start(), join() admin; lane() see lane.h; metrics() any
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/ack.h"
+#include "engine/backoff.h"
+#include "engine/lane.h"
+#include "engine/processor.h"
+
+namespace fetcher {
+
+// Single writer (the worker), read at scrape.
+struct WorkerMetrics {
+    std::atomic<uint64_t> records{0};
+    std::atomic<uint64_t> bytes{0};
+    std::atomic<uint64_t> batches{0};
+    std::atomic<uint64_t> retries{0};
+    std::atomic<uint64_t> errors{0};
+};
+
+class Worker final : public Acks {
+  public:
+    Worker(uint32_t index, std::string name, std::unique_ptr<Processor> processor, AckQueue& acks);
+    ~Worker() override;  // the lane must have been told to stop
+
+    void start();
+    Lane& lane() { return lane_; }
+    const WorkerMetrics& metrics() const { return metrics_; }
+    RecordParts parts() const { return processor_->parts(); }
+
+    // Acks, for the processor. Thread: any
+    void durable(const std::shared_ptr<Assignment>& assignment, int64_t next_offset) override;
+    void failed(Error error) override;
+
+  private:
+    struct PendingOpen {
+        std::shared_ptr<Assignment> assignment;
+        Backoff backoff;
+        Clock::time_point due;
+    };
+
+    void run();
+    bool handle(LaneItem& item);  // false: stop
+    void open(PendingOpen pending);
+    void retry_due_opens();
+    void write(Batch* batch);
+    bool deliver(const Batch& batch, size_t first);  // false: given up, because revoked or broken
+    void close(const std::shared_ptr<Assignment>& assignment);
+    void flush(const Assignment& assignment);
+    // Calls until it neither asks for a retry nor the assignment is gone. False: given up.
+    template <class Call>
+    bool persist(const Assignment& assignment, Call&& call);
+    bool wait_for_retry(const Assignment& assignment, std::chrono::milliseconds pause);
+    bool accept(const Outcome& outcome, const Batch* batch);  // false after a fatal outcome: the worker is broken from then on
+    void push(Ack ack);
+    Clock::time_point next_wake() const;
+
+    const uint32_t index_;
+    const std::string name_;  // of the thread
+    std::unique_ptr<Processor> processor_;
+    AckQueue& acks_;
+    moodycamel::ProducerToken token_;
+    Lane lane_;
+    WorkerMetrics metrics_;
+    std::unordered_map<const Assignment*, int64_t> next_;  // below it the processor has everything
+    std::vector<PendingOpen> pending_opens_;
+    bool broken_ = false;  // a fatal outcome was reported: nothing is written any more
+    std::thread thread_;
+};
+
+}  // namespace fetcher

@@ -1,0 +1,110 @@
+// A processor whose sink is in memory and outlives it, and that a test can cork, refuse or break.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/processor.h"
+
+namespace fetcher::testing {
+
+// What the sink holds; shared between the test and any number of processors, as a database would be. Thread: any
+class FakeStore {
+  public:
+    struct Row {
+        int32_t partition;
+        int64_t offset;
+        std::string value;
+        bool operator==(const Row&) const = default;
+    };
+    std::vector<Row> rows() const {
+        const std::lock_guard lock(mutex_);
+        return rows_;
+    }
+    // Waits until the sink holds n rows.
+    bool wait_rows(size_t n) const {
+        std::unique_lock lock(mutex_);
+        return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return rows_.size() >= n; });
+    }
+    void set_position(int32_t partition, Position position) {
+        const std::lock_guard lock(mutex_);
+        positions_[partition] = std::move(position);
+    }
+    std::optional<Position> position(int32_t partition) const {
+        const std::lock_guard lock(mutex_);
+        const auto it = positions_.find(partition);
+        return it == positions_.end() ? std::nullopt : std::optional(it->second);
+    }
+    // The next calls of write() (or open()) answer with this, `times` often.
+    void answer_writes(Outcome outcome, int times) {
+        const std::lock_guard lock(mutex_);
+        write_answer_ = std::move(outcome);
+        write_answers_ = times;
+    }
+    void refuse_opens(int times) {
+        const std::lock_guard lock(mutex_);
+        refused_opens_ = times;
+    }
+    // While corked, write() does not return.
+    void cork() {
+        const std::lock_guard lock(mutex_);
+        corked_ = true;
+    }
+    void uncork() {
+        const std::lock_guard lock(mutex_);
+        corked_ = false;
+        changed_.notify_all();
+    }
+    bool keeps_position = true;
+
+  private:
+    friend class FakeSink;
+    mutable std::mutex mutex_;
+    mutable std::condition_variable changed_;
+    std::vector<Row> rows_;
+    std::map<int32_t, Position> positions_;
+    Outcome write_answer_;
+    int write_answers_ = 0;
+    int refused_opens_ = 0;
+    bool corked_ = false;
+};
+
+class FakeSink final : public Processor {
+  public:
+    explicit FakeSink(FakeStore& store) : store_(store) {}
+    void bind(Acks&) override {}
+    Result<std::optional<Position>> open(const std::shared_ptr<Assignment>& assignment) override {
+        const std::lock_guard lock(store_.mutex_);
+        if (store_.refused_opens_ > 0) {
+            store_.refused_opens_--;
+            return transient("the test's sink is locked");
+        }
+        if (!store_.keeps_position) return std::nullopt;
+        const auto it = store_.positions_.find(assignment->partition);
+        return it == store_.positions_.end() ? std::nullopt : std::optional(it->second);
+    }
+    Outcome write(const Batch& batch, size_t first) override {
+        std::unique_lock lock(store_.mutex_);
+        store_.changed_.wait(lock, [&] { return !store_.corked_; });
+        if (store_.write_answers_ > 0) {
+            store_.write_answers_--;
+            return store_.write_answer_;
+        }
+        for (size_t i = first; i < batch.size(); i++) {
+            const Record record = batch.record(i);
+            store_.rows_.push_back({batch.partition(), record.offset(), std::string(record.value().value_or("<null>"))});
+        }
+        store_.positions_[batch.partition()].next_offset = batch.next_offset();
+        store_.changed_.notify_all();
+        return Outcome::durable();
+    }
+    void close(const Assignment&) override {}
+
+  private:
+    FakeStore& store_;
+};
+
+}  // namespace fetcher::testing

@@ -1,0 +1,183 @@
+// A Source whose partitions, records and rebalances a test scripts. Thread-safe where a test pushes while the poll thread drains.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/doorbell.h"
+#include "engine/source.h"
+
+namespace fetcher::testing {
+
+class FakeSource final : public Source {
+  public:
+    explicit FakeSource(Doorbell& doorbell) : doorbell_(doorbell) {}
+
+    // --- the test's side, any thread ------------------------------------------------------------------------------------
+    void append(int32_t partition, int64_t offset, std::string value) {
+        const std::lock_guard lock(mutex_);
+        auto& log = logs_[partition];
+        log.records[offset] = std::move(value);
+        log.end = offset + 1;
+        doorbell_.ring();
+    }
+    void trim(int32_t partition, int64_t low) {
+        const std::lock_guard lock(mutex_);
+        logs_[partition].low = low;
+    }
+    void set_committed(int32_t partition, int64_t offset) {
+        const std::lock_guard lock(mutex_);
+        committed_[partition] = offset;
+    }
+    int64_t committed(int32_t partition) const {
+        const std::lock_guard lock(mutex_);
+        const auto it = committed_.find(partition);
+        return it == committed_.end() ? -1 : it->second;
+    }
+    // Runs on the poll thread at its next serve().
+    void script(std::function<void(SourceEvents&)> event) {
+        const std::lock_guard lock(mutex_);
+        events_.push_back(std::move(event));
+        doorbell_.ring();
+    }
+    void assign_partitions(std::vector<int32_t> partitions) {
+        script([partitions](SourceEvents& e) { e.on_assigned(partitions); });
+    }
+    void revoke_partitions(std::vector<int32_t> partitions, bool lost = false) {
+        script([partitions, lost](SourceEvents& e) { e.on_revoked(partitions, lost); });
+    }
+    void fail_bounds(int times) {
+        const std::lock_guard lock(mutex_);
+        failing_bounds_ = times;
+    }
+    void fail_commits(bool fail) {
+        const std::lock_guard lock(mutex_);
+        failing_commits_ = fail;
+    }
+    bool closed() const {
+        const std::lock_guard lock(mutex_);
+        return closed_;
+    }
+    size_t drained() const {
+        const std::lock_guard lock(mutex_);
+        return drained_;
+    }
+
+    // --- Source ---------------------------------------------------------------------------------------------------------
+    Result<TopicInfo> find_topic(std::chrono::milliseconds) override { return TopicInfo{1, ""}; }
+    Result<void> subscribe(SourceEvents& events) override {
+        sink_ = &events;
+        return {};
+    }
+    void serve() override {
+        for (;;) {
+            std::function<void(SourceEvents&)> event;
+            {
+                const std::lock_guard lock(mutex_);
+                if (events_.empty()) return;
+                event = std::move(events_.front());
+                events_.pop_front();
+            }
+            event(*sink_);
+        }
+    }
+    Result<std::map<int32_t, PartitionBounds>> bounds(const std::vector<int32_t>& partitions, std::chrono::milliseconds) override {
+        const std::lock_guard lock(mutex_);
+        if (failing_bounds_ > 0) {
+            failing_bounds_--;
+            doorbell_.ring();
+            return transient("the test's broker does not answer");
+        }
+        std::map<int32_t, PartitionBounds> bounds;
+        for (const int32_t p : partitions) {
+            bounds[p] = {std::nullopt, logs_[p].low, logs_[p].end};
+            if (const auto it = committed_.find(p); it != committed_.end()) bounds[p].committed = it->second;
+        }
+        return bounds;
+    }
+    std::unique_ptr<PartitionQueue> queue(int32_t partition) override { return std::make_unique<Queue>(*this, partition); }
+    void assign(const std::vector<PartitionStart>& starts) override {
+        const std::lock_guard lock(mutex_);
+        for (const auto& start : starts) logs_[start.partition].position = start.offset;
+    }
+    void unassign(const std::vector<int32_t>&) override {}
+    Result<void> seek(const PartitionStart& start, std::chrono::milliseconds) override {
+        const std::lock_guard lock(mutex_);
+        logs_[start.partition].position = start.offset;
+        return {};
+    }
+    void commit_async(const std::vector<PartitionStart>& offsets) override {
+        script([this, offsets](SourceEvents& e) { answer_commit(offsets, e); });
+    }
+    Result<void> commit(const std::vector<PartitionStart>& offsets, std::chrono::milliseconds) override {
+        answer_commit(offsets, *sink_);
+        return {};
+    }
+    int64_t fetched_log_end(int32_t) override { return -1; }
+    void ask_log_ends(const std::vector<int32_t>&) override {}
+    void close(std::chrono::milliseconds) override {
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+    }
+
+  private:
+    struct Log {
+        std::map<int64_t, std::string> records;
+        int64_t low = 0;
+        int64_t end = 0;
+        int64_t position = 0;
+    };
+    class Queue final : public PartitionQueue {
+      public:
+        Queue(FakeSource& source, int32_t partition) : source_(source), partition_(partition) {}
+        DrainResult drain(Batch& batch, RecordParts, size_t target_bytes) override {
+            const std::lock_guard lock(source_.mutex_);
+            auto& log = source_.logs_[partition_];
+            DrainResult result;
+            for (auto it = log.records.lower_bound(log.position); it != log.records.end(); ++it) {
+                if (batch.filled_bytes() >= target_bytes) {
+                    result.more = true;
+                    break;
+                }
+                batch.add(it->first, 1'000, it->second);
+                log.position = it->first + 1;
+                result.records++;
+                source_.drained_++;
+            }
+            return result;
+        }
+
+      private:
+        FakeSource& source_;
+        const int32_t partition_;
+    };
+
+    void answer_commit(const std::vector<PartitionStart>& offsets, SourceEvents& events) {
+        bool fail;
+        {
+            const std::lock_guard lock(mutex_);
+            fail = failing_commits_;
+            for (const auto& at : offsets) {
+                if (!fail) committed_[at.partition] = at.offset;
+            }
+        }
+        fail ? events.on_committed({}, "the test's broker refuses") : events.on_committed(offsets, "");
+    }
+
+    Doorbell& doorbell_;
+    SourceEvents* sink_ = nullptr;
+    mutable std::mutex mutex_;
+    std::map<int32_t, Log> logs_;
+    std::map<int32_t, int64_t> committed_;
+    std::deque<std::function<void(SourceEvents&)>> events_;
+    int failing_bounds_ = 0;
+    bool failing_commits_ = false;
+    bool closed_ = false;
+    size_t drained_ = 0;
+};
+
+}  // namespace fetcher::testing

@@ -1,0 +1,75 @@
+#include "engine/start_offsets.h"
+
+#include <gtest/gtest.h>
+
+namespace fetcher {
+namespace {
+
+// A log of [100, 200), the group at 150.
+StartQuestion question(std::vector<std::optional<Position>> positions) {
+    StartQuestion q;
+    q.partition = 3;
+    q.topic_id = "id-now";
+    q.bounds = {150, 100, 200};
+    q.positions = std::move(positions);
+    return q;
+}
+
+Position at(int64_t offset, std::string topic_id = "id-now", bool authoritative = false) { return {offset, std::move(topic_id), authoritative}; }
+
+TEST(StartOffsets, ReadsFromTheLowestAndShowsEachProcessorOnlyWhatIsNew) {
+    const auto decision = decide_start(question({at(180), std::nullopt, at(200)}));
+    ASSERT_TRUE(decision);
+    EXPECT_EQ(decision->read_from, 150);
+    EXPECT_EQ(decision->begin, (std::vector<int64_t>{180, 150, 200}));
+    EXPECT_TRUE(decision->gaps.empty());
+}
+
+TEST(StartOffsets, FollowsTheGroupPastAPrivateSinkButNotPastAnAuthoritativeOne) {
+    EXPECT_EQ(decide_start(question({at(120)}))->read_from, 150);
+    EXPECT_EQ(decide_start(question({at(120, "id-now", true)}))->read_from, 120);
+}
+
+TEST(StartOffsets, WithoutPositionAndCommitThePolicyDecides) {
+    auto q = question({std::nullopt});
+    q.bounds.committed.reset();
+    EXPECT_EQ(decide_start(q)->read_from, 100);
+    q.latest = true;
+    EXPECT_EQ(decide_start(q)->read_from, 200);
+}
+
+TEST(StartOffsets, TellsWhatRetentionRemoved) {
+    auto q = question({at(40)});
+    q.bounds.committed = 50;
+    const auto decision = decide_start(q);
+    EXPECT_EQ(decision->read_from, 100);
+    ASSERT_EQ(decision->gaps.size(), 1u);
+    EXPECT_NE(decision->gaps[0].find("50 to 99"), std::string::npos) << decision->gaps[0];
+}
+
+TEST(StartOffsets, ReadsATopicCreatedAnewFromItsFirstRecordAndSaysSo) {
+    auto q = question({at(180, "id-before")});
+    q.bounds.committed.reset();
+    const auto decision = decide_start(q);
+    EXPECT_EQ(decision->read_from, 100);
+    ASSERT_EQ(decision->gaps.size(), 1u);
+    EXPECT_NE(decision->gaps[0].find("created anew"), std::string::npos);
+}
+
+TEST(StartOffsets, RefusesAPositionBeyondTheLog) {
+    const auto decision = decide_start(question({at(201)}));
+    ASSERT_FALSE(decision);
+    EXPECT_EQ(decision.error().kind, ErrorKind::fatal);
+    EXPECT_NE(decision.error().reason.find("log ends at 200"), std::string::npos);
+}
+
+TEST(StartOffsets, ACommitBeyondTheLogIsToldAndThePolicyDecides) {
+    auto q = question({std::nullopt});
+    q.bounds.committed = 999;
+    const auto decision = decide_start(q);
+    EXPECT_EQ(decision->read_from, 100);
+    EXPECT_EQ(decision->gaps.size(), 1u);
+}
+
+}  // namespace
+}  // namespace fetcher
