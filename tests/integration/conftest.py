@@ -69,11 +69,6 @@ def dice(request):
     return random.Random(seed)
 
 
-def knob(name, default):
-    """The size of a heavy test, from the environment: small in CI, large in scripts/faults."""
-    return type(default)(os.environ.get(name, default))
-
-
 @pytest.fixture
 def out_folder(tmp_path):
     folder = pathlib.Path(tmp_path / "out")

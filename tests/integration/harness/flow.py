@@ -21,6 +21,7 @@ class FileFlow:
         self.stream = stream
         self.group = group
         self.path = str(path)
+        self.folder = pathlib.Path(path).parent
         self.by_partition = "{partition}" in self.path
 
     def active_files(self):
@@ -51,21 +52,26 @@ class FileFlow:
     def size(self):
         return sum(checkpoint.size_of(active) for active in self.active_files())
 
+    def _covered(self, active, state, may_rotate):
+        """The files that the checkpoint covers, and how much of the last one (None: all of it)."""
+        finished = self.finished_files(active) if may_rotate else []
+        if state.rotating_to and str(self.folder / state.rotating_to) in finished:
+            return finished, None  # it has its final name already; what is at the active name now is the next one
+        assert checkpoint.size_of(active) >= state.length, f"{active} is shorter than its checkpoint says ({state.length})"
+        return ([*finished, active], state.length) if pathlib.Path(active).exists() else (finished, None)
+
     def assert_holds(self, may_rotate=False):
-        """S and A, at any moment; with rotation (`may_rotate`) only while nobody writes."""
+        """S and A, at any moment; with rotation (`may_rotate`) only while nobody writes. Returns the durable offsets."""
         committed = self.cluster.committed(self.group, self.stream.topic)  # before the checkpoint: both only grow
         durable = {}
         for active, state in self.checkpoints().items():
-            finished = self.finished_files(active) if may_rotate else []
-            assert checkpoint.size_of(active) >= state.length or state.rotating_to, "the file is shorter than its checkpoint says"
-            offsets = state.next_offsets(self.group, self.stream.topic)
-            if not (may_rotate and state.rotating_to):
-                files = [*finished, active] if pathlib.Path(active).exists() else finished
-                seen = records.assert_prefix(files, self.stream, length=state.length) if files else {}
-                assert {p: n for p, n in offsets.items() if n} == seen, f"{active}: the checkpoint says {offsets}, it holds {seen}"
+            files, length = self._covered(active, state, may_rotate)
+            seen = records.assert_prefix(files, self.stream, length=length) if files else {}
+            offsets = {p: n for p, n in state.next_offsets(self.group, self.stream.topic).items() if n}
+            assert offsets == seen, f"{active}: the checkpoint says {offsets}, the file holds {seen}"
             durable.update(offsets)
         beyond = {p: (offset, durable.get(p)) for p, offset in committed.items() if offset > durable.get(p, 0)}
-        assert not beyond, f"committed beyond the sink: partition: (committed, durable) {beyond}"
+        assert not beyond, f"committed beyond the sink, as partition: (committed, durable): {beyond}"
         return durable
 
     def wait_complete(self, timeout):
@@ -74,12 +80,12 @@ class FileFlow:
         wait_until(lambda: self.durable() == wanted, timeout, lambda: f"durable {self.durable()}, sent {wanted}", interval=0.1)
         self.assert_exact()
 
-    def assert_exact(self):
+    def assert_exact(self, **options):
         files = []
         for active in self.active_files():
             files += self.finished_files(active)
             files += [active] if pathlib.Path(active).exists() else []
-        records.assert_exact(files, self.stream)
+        records.assert_exact(files, self.stream, **options)
 
     def wait_committed(self, timeout=15):
         """The group's offsets reach the end: lag 0 for everybody who looks."""

@@ -32,6 +32,7 @@ class Server:
         self.port = free_port()
         self.log = self.folder / "server.log"
         self.process = None
+        self._wrapped = False
         self._environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
         self._environment.update(
             HOST="127.0.0.1",
@@ -45,8 +46,9 @@ class Server:
     # --- life -----------------------------------------------------------------------------------------------------
 
     def start(self, wrapper=(), wait=True):
-        """Starts the process; `wrapper` is a command before it, such as strace. Waits until it is ready."""
+        """Starts the process; `wrapper` is a command before it that runs it as its child (strace). Waits until it is ready."""
         assert not self.alive(), "it runs already"
+        self._wrapped = bool(wrapper)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [*wrapper, self.binary], env=self._environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -70,16 +72,24 @@ class Server:
 
     @property
     def pid(self):
-        return self.process.pid
+        """Of the server itself, also under a wrapper."""
+        own = self.process.pid
+        if not self._wrapped:
+            return own
+        children = pathlib.Path(f"/proc/{own}/task/{own}/children").read_text().split()
+        return int(children[0]) if children else own
+
+    def _signal(self, number):
+        os.kill(self.pid, number)
 
     def kill9(self):
-        self.process.kill()
+        self._signal(signal.SIGKILL)
         self.process.wait(10)
 
     def terminate(self, timeout=15):
         """SIGTERM; returns the exit code and the seconds it took."""
         begin = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
+        self._signal(signal.SIGTERM)
         code = self.process.wait(timeout)
         return code, time.monotonic() - begin
 
@@ -90,10 +100,10 @@ class Server:
             return None
 
     def freeze(self):
-        self.process.send_signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self):
-        self.process.send_signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT)
 
     def close(self):
         """Ends it, whatever state it is in."""

@@ -1,0 +1,188 @@
+"""A slow or stuck processor beside file_sink: memory stays bounded, the API answers, the group keeps its member, nothing is fetched twice."""
+
+import statistics
+import time
+
+import pytest
+
+from harness import paths, process, records
+from harness.flow import FileFlow
+from harness.knobs import knob
+from harness.records import Stream
+from harness.waiting import wait_until
+
+PARTITIONS = 4
+MIB = 1 << 20
+
+
+@pytest.fixture
+def testing_server(make_server):
+    if not paths.TESTING_BINARY.exists():
+        pytest.fail(f"{paths.TESTING_BINARY} is not built")
+    return make_server(binary=paths.TESTING_BINARY, MEMORY_BUDGET="32MiB").start()
+
+
+class Watch:
+    """Looks at the process while something goes on."""
+
+    def __init__(self, server, cluster, group, consumer):
+        self.server, self.cluster, self.group, self.consumer = server, cluster, group, consumer
+        self.answer_seconds = []
+        self.members = set()
+        self.generations = set()
+        self._next_group_look = 0
+
+    def look(self):
+        for path in (f"/api/consumers/{self.consumer}", "/api/consumers", "/livez"):
+            begin = time.monotonic()
+            self.server.expect(200, "GET", path)
+            self.answer_seconds.append(time.monotonic() - begin)
+        if time.monotonic() > self._next_group_look:
+            self._next_group_look = time.monotonic() + 0.5
+            self.members.add(tuple(sorted((m, tuple(p)) for m, p in self.cluster.members(self.group).items())))
+        time.sleep(0.02)
+
+    def p99(self):
+        return statistics.quantiles(self.answer_seconds, n=100)[98]
+
+
+@pytest.mark.timeout(180)
+def test_a_slow_processor_beside_a_file_slows_the_consumer_alone(testing_server, cluster, group):
+    server = testing_server
+    count = knob("SLOW_RECORDS", 40_000)  # of 4 KiB: several times the memory budget
+    size = 4096
+    topic = cluster.make_topic("slow", PARTITIONS)
+    stream = Stream(cluster.servers, topic, PARTITIONS, size=size)
+    flow = FileFlow(cluster, stream, group, server.out / "flow.log")
+    slow_file = server.out / "slow.log"
+    stream.send(count // PARTITIONS)
+    delay = knob("SLOW_DELAY_US", 500)
+    idle_rss = process.rss_bytes(server.pid)
+    consumer = server.create(cluster, topic, group, [
+        ("file_sink", {"file_path": flow.path}),
+        ("test_slow", {"delay_us_per_record": delay, "output_file": str(slow_file)}),
+    ])
+    wait_until(lambda: slow_file.exists() and slow_file.stat().st_size > 0, 20, "records flow")
+    watch = Watch(server, cluster, group, consumer)
+    deadline = time.monotonic() + count * delay / 1e6 * 2 + 30
+    other = FileFlow(cluster, stream, group + "-other", server.out / "other.log")
+    server.create_file_sink(cluster, topic, other.group, other.path)
+    other.wait_complete(count * delay / 1e6 / 2)  # another consumer is done while this one has hardly begun
+    while (written := slow_file.stat().st_size) < count * (size + 1):
+        assert time.monotonic() < deadline, f"{written} of {count * (size + 1)} bytes"
+        flow.assert_holds() if len(watch.answer_seconds) % 150 == 0 else None
+        watch.look()
+    flow.wait_complete(20)
+    flow.wait_committed()
+    records.assert_exact([str(slow_file)], stream)
+
+    assert len(watch.members) == 1, f"the member stayed, with its partitions: {watch.members}"
+    assert server.consumer(consumer)["metrics"]["rebalances"] == 1
+    assert watch.p99() < 0.1, f"p99 of the API: {watch.p99() * 1000:.1f} ms"
+    peak = process.peak_rss_bytes(server.pid)
+    assert peak - idle_rss < 32 * MIB + 48 * MIB, f"peak {peak / MIB:.0f} MiB, idle {idle_rss / MIB:.0f} MiB, budget 32 MiB"
+    print(f"p99 of the API {watch.p99() * 1000:.1f} ms, peak RSS {peak / MIB:.0f} MiB, idle {idle_rss / MIB:.0f} MiB")
+
+
+@pytest.mark.timeout(180)
+def test_what_is_fetched_is_delivered_and_never_thrown_away(testing_server, cluster, group):
+    """Bytes received from the broker stay within 2 % of what is delivered, however often the sink has no room."""
+    server = testing_server
+    count, size = knob("SLOW_RECORDS", 40_000), 4096
+    topic = cluster.make_topic("fetched", PARTITIONS)
+    stream = Stream(cluster.servers, topic, PARTITIONS, size=size)
+    stream.send(count // PARTITIONS)
+    slow_file = server.out / "slow.log"
+    flow = FileFlow(cluster, stream, group, server.out / "flow.log")
+    before = process.received_bytes(server.pid, cluster.port)
+    server.create(cluster, topic, group, [
+        ("file_sink", {"file_path": flow.path}),
+        ("test_slow", {"delay_us_per_record": knob("SLOW_DELAY_US", 500) // 2, "output_file": str(slow_file)}),
+    ])
+    most = 0
+
+    def all_there():
+        nonlocal most
+        most = max(most, process.received_bytes(server.pid, cluster.port) - before)
+        return flow.durable() == stream.next and slow_file.stat().st_size == count * (size + 1)
+
+    wait_until(all_there, 120, "everything is delivered", interval=0.2)
+    delivered = count * size
+    assert delivered <= most < delivered * 1.02, f"received {most}, delivered {delivered}: {most / delivered:.4f}"
+    print(f"received {most / delivered:.4f} of what was delivered")
+
+
+@pytest.mark.timeout(180)
+def test_a_stuck_processor_keeps_its_membership_beyond_the_session_timeout(testing_server, cluster, group):
+    """Stuck for longer than the session timeout (10 s): still a member, still heard by the API; then everything arrives, once."""
+    server = testing_server
+    topic = cluster.make_topic("stuck", PARTITIONS)
+    stream = Stream(cluster.servers, topic, PARTITIONS, size=1024)
+    flow = FileFlow(cluster, stream, group, server.out / "flow.log")
+    cork = server.out / "cork"
+    cork.touch()
+    stuck_file = server.out / "stuck.log"
+    stream.send(20_000)
+    consumer = server.create(cluster, topic, group, [
+        ("file_sink", {"file_path": flow.path}),
+        ("test_slow", {"cork_file": str(cork), "output_file": str(stuck_file)}),
+    ])
+    wait_until(lambda: flow.size() > 0, 20, "the file has its share")
+    watch = Watch(server, cluster, group, consumer)
+    end = time.monotonic() + knob("STUCK_SECONDS", 15)
+    while time.monotonic() < end:
+        watch.look()
+    assert flow.size() < 64 * MIB, "what the stuck one has not taken is not read for the others without end"
+    flow.assert_holds()
+    assert not cluster.committed(group, topic), "nothing is committed that one processor has not taken"
+    cork.unlink()
+    flow.wait_complete(30)
+    wait_until(lambda: stuck_file.stat().st_size == stream.total * 1025, 30, "the stuck one has everything")
+    records.assert_exact([str(stuck_file)], stream)
+    flow.wait_committed()
+    assert len(watch.members) == 1, f"the member stayed, with its partitions: {watch.members}"
+    assert watch.p99() < 0.1, f"p99 of the API: {watch.p99() * 1000:.1f} ms"
+
+
+@pytest.mark.timeout(120)
+def test_a_stuck_processor_does_not_keep_the_process_from_leaving(testing_server, cluster, group):
+    server = testing_server
+    topic = cluster.make_topic("stuck", PARTITIONS)
+    stream = Stream(cluster.servers, topic, PARTITIONS)
+    flow = FileFlow(cluster, stream, group, server.out / "flow.log")
+    cork = server.out / "cork"
+    cork.touch()
+    stuck_file = server.out / "stuck.log"
+    stream.send(5_000)
+    server.create(cluster, topic, group, [
+        ("file_sink", {"file_path": flow.path}),
+        ("test_slow", {"cork_file": str(cork), "output_file": str(stuck_file)}),
+    ])
+    wait_until(lambda: flow.size() > 0, 20, "the file has its share")
+    code, seconds = server.terminate()
+    assert code == 0 and seconds < 10.5, (code, seconds)
+    flow.assert_holds()
+    cork.unlink()
+    server.start()
+    flow.wait_complete(30)
+    wait_until(lambda: stuck_file.stat().st_size == stream.total * 201, 30, "the stuck one has everything")
+
+
+@pytest.mark.timeout(120)
+def test_a_processor_that_cannot_be_opened_is_an_error_until_it_can(testing_server, cluster, group):
+    server = testing_server
+    topic = cluster.make_topic("unavailable", PARTITIONS)
+    stream = Stream(cluster.servers, topic, PARTITIONS)
+    flow = FileFlow(cluster, stream, group, server.out / "flow.log")
+    unavailable = server.out / "unavailable"
+    unavailable.touch()
+    stream.send(1_000)
+    consumer = server.create(cluster, topic, group, [
+        ("file_sink", {"file_path": flow.path}),
+        ("test_slow", {"unavailable_file": str(unavailable), "output_file": str(server.out / "slow.log")}),
+    ])
+    seen = server.wait_status(consumer, "ERROR", 20)
+    assert str(unavailable) in str(seen["health"])
+    unavailable.unlink()
+    server.wait_status(consumer, "ACTIVE", 40)
+    flow.wait_complete(20)

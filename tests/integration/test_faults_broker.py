@@ -1,0 +1,58 @@
+"""The broker is killed and comes back under load (FAULTS 11)."""
+
+import time
+
+import pytest
+
+from harness.flow import FileFlow
+from harness.knobs import knob
+from harness.records import Stream
+from harness.waiting import wait_until
+
+PARTITIONS = 4
+
+
+@pytest.mark.timeout(300)
+def test_a_broker_that_is_killed_again_and_again_costs_nothing(make_server, own_broker, group, dice):
+    topic = own_broker.make_topic("killed", PARTITIONS)
+    stream = Stream(own_broker.servers, topic, PARTITIONS)
+    server = make_server(servers_address=own_broker.servers).start()
+    flow = FileFlow(own_broker, stream, group, server.out / "flow.log")
+    consumer = server.create_file_sink(own_broker, topic, group, flow.path)
+    kills = knob("BROKER_KILLS", 3)
+    with stream.sending(rate=50_000) as _:
+        for _ in range(kills):
+            size = flow.size()
+            wait_until(lambda: flow.size() > size, 60, "records flow")
+            time.sleep(dice.uniform(0.5, 2))
+            own_broker.kill9()
+            begin = time.monotonic()
+            wait_until(lambda: server.consumer(consumer)["health"]["reasons"], 30, "it says that the broker is away")
+            assert server.consumer(consumer)["status"] == "ACTIVE"
+            assert time.monotonic() - begin < 30
+            own_broker.start()
+        size = flow.size()
+        wait_until(lambda: flow.size() > size, 60, "records flow again by themselves")
+    flow.wait_complete(60)
+    flow.wait_committed(30)
+    wait_until(lambda: server.consumer(consumer)["health"]["state"] == "ok", 20, lambda: f"well again: {server.consumer(consumer)}")
+
+
+@pytest.mark.timeout(180)
+def test_server_and_broker_killed_together_cost_nothing(make_server, own_broker, group, dice):
+    topic = own_broker.make_topic("both-killed", PARTITIONS)
+    stream = Stream(own_broker.servers, topic, PARTITIONS)
+    server = make_server(servers_address=own_broker.servers).start()
+    flow = FileFlow(own_broker, stream, group, server.out / "flow.log")
+    server.create_file_sink(own_broker, topic, group, flow.path)
+    with stream.sending(rate=50_000) as _:
+        wait_until(lambda: flow.size() > 1_000_000, 30, "records flow")
+        time.sleep(dice.uniform(0.1, 1))
+        own_broker.kill9()
+        server.kill9()
+        server.start()  # before its broker is back
+        own_broker.start()
+        size = flow.size()
+        wait_until(lambda: flow.size() > size, 60, "records flow again")
+    flow.wait_complete(60)
+    flow.wait_committed(30)

@@ -1,0 +1,117 @@
+"""Partitions move between processes: storms, a frozen owner that wakes up too late (FAULTS 8 and 9).
+
+Each partition has its file on storage that all processes see: file, checkpoint and lock move with the partition.
+"""
+
+import signal
+import time
+
+import pytest
+
+from harness.flow import FileFlow
+from harness.knobs import knob
+from harness.records import Stream
+from harness.waiting import wait_until
+
+PARTITIONS = 6
+
+
+@pytest.fixture
+def flow(cluster, group, out_folder):
+    topic = cluster.make_topic("rebalance", PARTITIONS)
+    return FileFlow(cluster, Stream(cluster.servers, topic, PARTITIONS), group, out_folder / "p{partition}.log")
+
+
+def add_member(make_server, flow, name, strategy="cooperative-sticky"):
+    server = make_server(name, roots=str(flow.folder)).start()
+    fields = {"partition_assignment_strategy": strategy}
+    server.consumer_id = server.create_file_sink(flow.cluster, flow.stream.topic, flow.group, flow.path, consumer=fields)
+    return server
+
+
+def held(flow):
+    """Partitions by member, when each partition is somebody's."""
+    members = flow.cluster.members(flow.group)
+    return members if sum(len(partitions) for partitions in members.values()) == PARTITIONS else {}
+
+
+@pytest.mark.parametrize("strategy", ("cooperative-sticky", "range"))
+@pytest.mark.timeout(300)
+def test_members_that_come_and_go_lose_and_double_nothing(make_server, flow, strategy, dice):
+    one = add_member(make_server, flow, "one", strategy)
+    two = add_member(make_server, flow, "two", strategy)
+    rounds = knob("STORM_ROUNDS", 10)
+    with flow.stream.sending(rate=60_000) as _:
+        wait_until(lambda: len(held(flow)) == 2, 30, "both have partitions")
+        for _ in range(rounds):
+            time.sleep(dice.uniform(1, 3))
+            # Leaving in earnest, not a static member's restart: the consumer is stopped, or its process ends and stays away.
+            how = dice.choice(("stop", "terminate", "kill"))
+            if how == "stop":
+                two.expect(200, "POST", f"/api/consumers/{two.consumer_id}/stop")
+            elif how == "terminate":
+                assert two.terminate()[0] == 0
+            else:
+                two.kill9()
+            flow.assert_holds()
+            time.sleep(dice.uniform(0.2, 2))
+            if how == "stop":
+                two.expect(200, "POST", f"/api/consumers/{two.consumer_id}/start")
+            else:
+                two.start()
+    flow.wait_complete(60)
+    flow.wait_committed()
+    assert one.alive() and one.consumer(one.consumer_id)["status"] == "ACTIVE"
+
+
+@pytest.mark.timeout(120)
+def test_a_second_process_takes_its_share_and_gives_it_back(make_server, flow):
+    add_member(make_server, flow, "one")
+    with flow.stream.sending(rate=30_000) as _:
+        wait_until(lambda: len(held(flow)) == 1, 20, "one has them all")
+        two = add_member(make_server, flow, "two")
+        wait_until(lambda: sorted(map(len, held(flow).values())) == [3, 3], 20, lambda: f"they share: {held(flow)}")
+        time.sleep(1)
+        flow.assert_holds()
+        two.expect(204, "DELETE", f"/api/consumers/{two.consumer_id}")
+        wait_until(lambda: len(held(flow)) == 1, 30, lambda: f"one has them all again: {flow.cluster.members(flow.group)}")
+    flow.wait_complete(30)
+    flow.wait_committed()
+
+
+@pytest.mark.timeout(180)
+def test_a_frozen_process_that_wakes_up_does_not_write_what_others_have_taken_over(make_server, flow):
+    """Frozen beyond its session timeout it loses its partitions without knowing. It still holds the files' locks: the new owner waits
+    and says so. Awake again, it must notice before it writes one byte more than its checkpoint covers."""
+    one = add_member(make_server, flow, "one")
+    two = add_member(make_server, flow, "two")
+    with flow.stream.sending(rate=30_000) as _:
+        before = wait_until(lambda: len(seen := held(flow)) == 2 and seen, 30, "both have partitions")
+        time.sleep(1)
+        one.freeze()
+        after = wait_until(lambda: len(seen := held(flow)) == 1 and seen, 60, lambda: f"the frozen one has lost them: {held(flow)}")
+        assert set(after) < set(before)
+        assert "is being written by another" in str(wait_until(
+            lambda: (seen := two.consumer(two.consumer_id)["health"])["reasons"] and seen, 20, "the new owner says what it waits for"))
+        time.sleep(2)
+        one.thaw()
+        time.sleep(3)
+        flow.assert_holds()
+    flow.wait_complete(60)
+    flow.wait_committed()
+    wait_until(lambda: two.consumer(two.consumer_id)["health"]["state"] == "ok", 20, "the new owner is well")
+
+
+@pytest.mark.timeout(180)
+def test_a_frozen_process_that_is_killed_frees_its_partitions(make_server, flow):
+    one = add_member(make_server, flow, "one")
+    add_member(make_server, flow, "two")
+    with flow.stream.sending(rate=30_000) as _:
+        wait_until(lambda: len(held(flow)) == 2, 30, "both have partitions")
+        time.sleep(1)
+        one.freeze()
+        wait_until(lambda: len(held(flow)) == 1, 60, "the frozen one has lost them")
+        one.process.send_signal(signal.SIGKILL)
+        one.process.wait(10)
+    flow.wait_complete(60)
+    flow.wait_committed()

@@ -1,0 +1,22 @@
+// Takes the place of processors/registry.cc in kafka-fetcher-testing, and only there: the same table with test_slow added.
+#include <algorithm>
+
+#include "processors/file_sink_type.h"
+#include "processors/registry.h"
+#include "tests/tools/slow_processor.h"
+
+namespace fetcher {
+
+ProcessorRegistry::ProcessorRegistry() {
+    add(std::make_unique<FileSinkType>());
+    add(std::make_unique<testing::SlowProcessorType>());
+}
+
+const ProcessorType* ProcessorRegistry::find(const std::string& name) const {
+    const auto found = std::find_if(types_.begin(), types_.end(), [&](const auto& type) { return type->name() == name; });
+    return found == types_.end() ? nullptr : found->get();
+}
+
+void ProcessorRegistry::add(std::unique_ptr<ProcessorType> type) { types_.push_back(std::move(type)); }
+
+}  // namespace fetcher
