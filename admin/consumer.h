@@ -1,0 +1,52 @@
+// The consumer as people define it: plain values, shared by the store, the service and the reconciler.
+// Thread: any; values
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace fetcher {
+
+struct ProcessorSpec {
+    std::string id;  // UUID
+    std::string type;
+    nlohmann::json config;
+    std::string created_at;  // ISO-8601
+    std::string updated_at;
+
+    bool operator==(const ProcessorSpec&) const = default;
+};
+
+struct ConsumerSpec {
+    std::string broker_ip;
+    uint16_t broker_port = 0;
+    std::string topic;
+    std::string consumer_group;
+    std::string auto_offset_reset = "earliest";
+    std::string partition_assignment_strategy = "cooperative-sticky";
+    std::vector<ProcessorSpec> processors;  // in the order given
+
+    bool operator==(const ConsumerSpec&) const = default;
+
+    std::string bootstrap_servers() const {
+        const bool v6 = broker_ip.find(':') != std::string::npos;
+        return (v6 ? "[" + broker_ip + "]" : broker_ip) + ":" + std::to_string(broker_port);
+    }
+};
+
+enum class Desired { stopped, running };
+
+// A consumer at one of its revisions.
+struct StoredConsumer {
+    std::string consumer_id;  // UUID
+    int64_t sequence = 0;     // given by the store, rises with creation: the order of lists
+    int64_t revision = 0;     // 1, 2, …
+    Desired desired = Desired::stopped;
+    ConsumerSpec spec;
+    std::string created_at;
+    std::string updated_at;
+};
+
+}  // namespace fetcher

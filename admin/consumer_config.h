@@ -1,0 +1,42 @@
+// From a request's body to a consumer's definition: validated field by field, merged with what there was, masked for answers.
+// Thread: any
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "admin/consumer.h"
+#include "admin/problem.h"
+#include "processors/registry.h"
+
+namespace fetcher {
+
+class ConsumerConfig {
+  public:
+    ConsumerConfig(const ProcessorRegistry& registry, const ProcessorEnvironment& environment)
+        : registry_(registry), environment_(environment) {}
+
+    // A new consumer with ids and times given; 422 with every field that is wrong.
+    Answer<StoredConsumer> create(const nlohmann::json& body, const std::string& now) const;
+
+    // current with the body's top-level fields in place of its own; processor_configs as a whole. A processor that names an existing id,
+    // or is the only one of its type before and after, keeps id and created_at. updated_at moves only with what has changed.
+    Answer<StoredConsumer> merge(const StoredConsumer& current, const nlohmann::json& body, const std::string& now) const;
+
+    // A processor's config as an answer may show it.
+    nlohmann::json masked(const ProcessorSpec& processor) const;
+
+    // What the consumer's processors need for themselves alone; empty entries where one needs nothing. In the order of the processors.
+    std::vector<std::string> claims(const StoredConsumer& consumer) const;
+
+  private:
+    std::vector<FieldError> check_processors(const StoredConsumer& consumer) const;
+    void restore_secrets(const ProcessorSpec& before, ProcessorSpec& after) const;
+    std::string known_types() const;
+
+    const ProcessorRegistry& registry_;
+    const ProcessorEnvironment& environment_;
+};
+
+}  // namespace fetcher

@@ -1,0 +1,14 @@
+// The consumer as the document that a store keeps in one column. Unlike the API's answer it holds secrets.
+// Thread: any
+#pragma once
+
+#include <string>
+
+#include "admin/consumer.h"
+
+namespace fetcher {
+
+std::string to_document(const ConsumerSpec& spec);
+ConsumerSpec from_document(const std::string& document);  // throws nlohmann::json::exception on a damaged document
+
+}  // namespace fetcher

@@ -1,0 +1,15 @@
+// The consumer as answers show it: the fields of the API's contract first, what was added after them. Secrets are masked.
+// Thread: any
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "admin/consumer_config.h"
+#include "admin/consumer_health.h"
+
+namespace fetcher {
+
+nlohmann::ordered_json consumer_json(const StoredConsumer& consumer, const ConsumerHealth& health, const ConsumerObservation& seen,
+                                     const ConsumerConfig& config);
+
+}  // namespace fetcher

@@ -1,0 +1,173 @@
+#include "admin/managed_consumer.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace fetcher {
+
+namespace {
+
+constexpr std::chrono::milliseconds kSampleInterval{1'000};
+
+using State = PipelineSnapshot::State;
+
+bool is_blocked(const PipelineSnapshot& snapshot) {
+    return std::any_of(snapshot.reasons.begin(), snapshot.reasons.end(),
+                       [](const auto& reason) { return reason.severity == HealthReason::Severity::blocked; });
+}
+
+bool has_lag(const PipelineSnapshot& snapshot) {
+    return std::any_of(snapshot.partitions.begin(), snapshot.partitions.end(), [](const auto& partition) { return partition.lag > 0; });
+}
+
+}  // namespace
+
+ManagedConsumer::ManagedConsumer(StoredConsumer desired, const PipelineFactory& factory, const RestartPolicy& policy)
+    : factory_(factory), policy_(policy), desired_(std::move(desired)), backoff_(policy.initial, policy.max) {}
+
+void ManagedConsumer::set_desired(const StoredConsumer& desired) {
+    if (desired.revision == desired_.revision) return;
+    desired_ = desired;
+    retry_at_ = {};
+    backoff_.reset();
+}
+
+bool ManagedConsumer::outdated() const { return !wants_running() || restart_wanted_ || !(running_spec_ == desired_.spec); }
+
+void ManagedConsumer::step(Time now) {
+    if (retry_requested_.exchange(false)) obey_retry_request(now);
+    if (pipeline_ && pipeline_->finished()) retire(now);
+    if (pipeline_ && !stopping_ && outdated()) {
+        pipeline_->request_stop();
+        std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    if (!pipeline_ && wants_running() && now >= retry_at_) launch(now);
+    if (pipeline_ && !stopping_ && now - sampled_at_ >= kSampleInterval) sample(now);
+
+    const bool settled = pipeline_ ? !stopping_ : !wants_running() || now < retry_at_;
+    if (!settled) return;
+    if (!pipeline_ && !wants_running()) {
+        std::lock_guard lock(mutex_);
+        seen_.failure.clear();
+        seen_.next_retry_at.reset();
+    }
+    applied_revision_ = desired_.revision;
+}
+
+void ManagedConsumer::obey_retry_request(Time) {
+    retry_at_ = {};
+    backoff_.reset();
+    if (pipeline_ && !stopping_ && is_blocked(pipeline_->snapshot())) restart_wanted_ = true;
+}
+
+void ManagedConsumer::launch(Time now) {
+    restart_wanted_ = false;
+    auto made = factory_(desired_);
+    if (!made) return fail(now, made.error().reason);
+    std::shared_ptr<RunningPipeline> pipeline = std::move(*made);
+    running_spec_ = desired_.spec;
+    started_at_ = sampled_at_ = now;
+    lagging_since_ = {};
+    records_rate_.sample(now, seen_.totals.records);
+    bytes_rate_.sample(now, seen_.totals.bytes);
+    pipeline->start();
+    spdlog::info("consumer {}: started, topic {}, group {}, revision {}", desired_.consumer_id, desired_.spec.topic,
+                 desired_.spec.consumer_group, desired_.revision);
+    std::lock_guard lock(mutex_);
+    pipeline_ = std::move(pipeline);
+    stopping_ = false;
+    seen_.next_retry_at.reset();
+}
+
+void ManagedConsumer::retire(Time now) {
+    const auto last = pipeline_->snapshot();
+    const bool asked = stopping_;
+    std::shared_ptr<RunningPipeline> ended;  // destroyed after the lock is gone
+    {
+        std::lock_guard lock(mutex_);
+        ended = std::move(pipeline_);
+        pipeline_ = nullptr;
+        stopping_ = false;
+        seen_.totals.records += last.records;
+        seen_.totals.bytes += last.bytes;
+        seen_.totals.errors += last.errors;
+        seen_.records_per_second = seen_.bytes_per_second = 0;
+        seen_.stalled_since.reset();
+    }
+    records_rate_.clear();
+    bytes_rate_.clear();
+    if (!asked) fail(now, last.failure.empty() ? "It ended without being asked to." : last.failure);
+    else if (last.state == State::failed) spdlog::warn("consumer {}: stopped, but not cleanly: {}", desired_.consumer_id, last.failure);
+    else spdlog::info("consumer {}: stopped", desired_.consumer_id);
+}
+
+void ManagedConsumer::fail(Time now, const std::string& why) {
+    const auto wait = backoff_.next();
+    retry_at_ = now + wait;
+    const auto clock = std::chrono::system_clock::now();
+    spdlog::error("consumer {}: failed: {} (next try in {} ms)", desired_.consumer_id, why, wait.count());
+    std::lock_guard lock(mutex_);
+    seen_.failure = why;
+    seen_.last_error = LastError{why, clock};
+    seen_.next_retry_at = clock + wait;
+    ++seen_.totals.restarts;
+}
+
+void ManagedConsumer::sample(Time now) {
+    sampled_at_ = now;
+    const auto snapshot = pipeline_->snapshot();
+    records_rate_.sample(now, seen_.totals.records + snapshot.records);
+    bytes_rate_.sample(now, seen_.totals.bytes + snapshot.bytes);
+    const bool well = snapshot.state == State::running && !is_blocked(snapshot);
+    if (well && now - started_at_ >= policy_.healthy_after) backoff_.reset();
+
+    std::lock_guard lock(mutex_);
+    seen_.records_per_second = records_rate_.per_second();
+    seen_.bytes_per_second = bytes_rate_.per_second();
+    if (well) seen_.failure.clear();
+    for (const auto& reason : snapshot.reasons)
+        if (reason.severity != HealthReason::Severity::waiting) seen_.last_error = LastError{reason.detail, reason.since};
+    watch_progress(now, snapshot);
+}
+
+void ManagedConsumer::watch_progress(Time now, const PipelineSnapshot& snapshot) {
+    if (!has_lag(snapshot)) {
+        lagging_since_ = {};
+        seen_.stalled_since.reset();
+        return;
+    }
+    if (lagging_since_ == Time{}) lagging_since_ = now;
+    const auto standing_for = now - std::max(lagging_since_, snapshot.last_progress);
+    if (standing_for < policy_.stall_after) seen_.stalled_since.reset();
+    else if (!seen_.stalled_since)
+        seen_.stalled_since = std::chrono::system_clock::now() - std::chrono::duration_cast<std::chrono::system_clock::duration>(standing_for);
+}
+
+void ManagedConsumer::shut_down() {
+    shutting_down_ = true;
+    if (!pipeline_ || stopping_) return;
+    pipeline_->request_stop();
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+}
+
+ConsumerObservation ManagedConsumer::observe() const {
+    std::shared_ptr<RunningPipeline> pipeline;
+    ConsumerObservation seen;
+    {
+        std::lock_guard lock(mutex_);
+        pipeline = pipeline_;
+        seen = seen_;
+        seen.stopping = stopping_;
+    }
+    if (!pipeline) return seen;
+    seen.pipeline = pipeline->snapshot();
+    seen.totals.records += seen.pipeline->records;
+    seen.totals.bytes += seen.pipeline->bytes;
+    seen.totals.errors += seen.pipeline->errors;
+    return seen;
+}
+
+}  // namespace fetcher

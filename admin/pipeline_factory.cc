@@ -1,0 +1,51 @@
+#include "admin/pipeline_factory.h"
+
+namespace fetcher {
+
+namespace {
+
+class EnginePipeline : public RunningPipeline {
+  public:
+    EnginePipeline(PipelineOptions options, std::vector<PipelineProcessor> processors, MemoryBudget& budget)
+        : pipeline_(std::move(options), std::move(processors), budget) {}
+    void start() override { pipeline_.start(); }
+    void request_stop() override { pipeline_.request_stop(); }
+    bool finished() const override { return pipeline_.finished(); }
+    PipelineSnapshot snapshot() const override { return pipeline_.snapshot(); }
+
+  private:
+    Pipeline pipeline_;
+};
+
+PipelineOptions options_of(const StoredConsumer& consumer, const ProcessorEnvironment& environment, bool pin_threads) {
+    PipelineOptions options;
+    options.consumer_id = consumer.consumer_id;
+    options.bootstrap_servers = consumer.spec.bootstrap_servers();
+    options.topic = consumer.spec.topic;
+    options.group = consumer.spec.consumer_group;
+    options.group_instance_id = environment.instance_id + "-" + consumer.consumer_id;
+    options.auto_offset_reset = consumer.spec.auto_offset_reset;
+    options.partition_assignment_strategy = consumer.spec.partition_assignment_strategy;
+    options.pin_thread = pin_threads;
+    return options;
+}
+
+}  // namespace
+
+PipelineFactory make_pipeline_factory(const ProcessorRegistry& registry, const ProcessorEnvironment& environment, MemoryBudget& budget,
+                                      bool pin_threads) {
+    return [&, pin_threads](const StoredConsumer& consumer) -> Result<std::unique_ptr<RunningPipeline>> {
+        const ProcessorOwner owner{consumer.consumer_id, consumer.spec.consumer_group, consumer.spec.topic};
+        std::vector<PipelineProcessor> processors;
+        for (const auto& spec : consumer.spec.processors) {
+            const auto* type = registry.find(spec.type);
+            if (!type) return fatal("this build does not know the processor type " + spec.type);
+            auto processor = type->make(spec.config, owner, environment);
+            if (!processor) return tl::unexpected<Error>(processor.error());
+            processors.push_back({spec.id, spec.type, std::move(*processor)});
+        }
+        return std::make_unique<EnginePipeline>(options_of(consumer, environment, pin_threads), std::move(processors), budget);
+    };
+}
+
+}  // namespace fetcher

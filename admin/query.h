@@ -1,0 +1,21 @@
+// Query parameters, judged like the fields of a body: unknown ones, empty ones and those given twice are refused.
+// Thread: any
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "admin/http_types.h"
+
+namespace fetcher {
+
+struct QueryParameter {
+    const char* name;
+    bool required = false;
+};
+
+// The parameters by name; 422 with every one that is wrong.
+Answer<std::map<std::string, std::string>> parse_query(const HttpRequest& request, const std::vector<QueryParameter>& known);
+
+}  // namespace fetcher

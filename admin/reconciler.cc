@@ -1,0 +1,157 @@
+#include "admin/reconciler.h"
+
+#include <spdlog/spdlog.h>
+
+#include <set>
+#include <vector>
+
+namespace fetcher {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+namespace {
+
+constexpr milliseconds kPollInterval{5'000};  // of the store, should a poke be lost
+constexpr milliseconds kIdleStep{200};
+constexpr milliseconds kDrainStep{5};
+
+}  // namespace
+
+Reconciler::Reconciler(ConfigStore& store, PipelineFactory factory, RestartPolicy policy)
+    : store_(store), factory_(std::move(factory)), policy_(policy) {}
+
+Reconciler::~Reconciler() { stop(milliseconds{0}); }
+
+void Reconciler::start() { thread_ = std::thread([this] { run(); }); }
+
+bool Reconciler::stop(milliseconds timeout) {
+    if (!thread_.joinable()) return drained_;
+    {
+        std::lock_guard lock(mutex_);
+        stopping_ = true;
+        drain_timeout_ = timeout;
+    }
+    wake_.notify_all();
+    changed_.notify_all();
+    thread_.join();
+    return drained_;
+}
+
+void Reconciler::poke() {
+    {
+        std::lock_guard lock(mutex_);
+        poked_ = true;
+        loaded_ = false;
+    }
+    wake_.notify_all();
+}
+
+void Reconciler::retry_now(const std::string& consumer_id) {
+    if (const auto consumer = find(consumer_id)) consumer->retry_now();
+    poke();
+}
+
+std::shared_ptr<ManagedConsumer> Reconciler::find(const std::string& consumer_id) const {
+    std::lock_guard lock(mutex_);
+    const auto found = consumers_.find(consumer_id);
+    return found == consumers_.end() ? nullptr : found->second;
+}
+
+bool Reconciler::wait_applied(const std::string& consumer_id, int64_t revision, milliseconds timeout) {
+    std::unique_lock lock(mutex_);
+    const auto applied = [&] {
+        const auto found = consumers_.find(consumer_id);
+        return found != consumers_.end() && found->second->applied_revision() >= revision;
+    };
+    changed_.wait_for(lock, timeout, [&] { return stopping_ || applied(); });
+    return applied();
+}
+
+bool Reconciler::wait_gone(const std::string& consumer_id, milliseconds timeout) {
+    std::unique_lock lock(mutex_);
+    const auto gone = [&] { return loaded_ && !consumers_.contains(consumer_id); };
+    changed_.wait_for(lock, timeout, [&] { return stopping_ || gone(); });
+    return gone();
+}
+
+ConsumerObservation Reconciler::observe(const std::string& consumer_id) const {
+    const auto consumer = find(consumer_id);
+    return consumer ? consumer->observe() : ConsumerObservation{};
+}
+
+void Reconciler::run() {
+    auto next_poll = steady_clock::now();
+    for (;;) {
+        bool poked = false;
+        {
+            std::lock_guard lock(mutex_);
+            if (stopping_) break;
+            poked = std::exchange(poked_, false);
+        }
+        if (poked || steady_clock::now() >= next_poll) {
+            load();
+            next_poll = steady_clock::now() + kPollInterval;
+        }
+        const bool draining = step_all();
+        changed_.notify_all();
+        std::unique_lock lock(mutex_);
+        wake_.wait_for(lock, draining ? kDrainStep : kIdleStep, [&] { return poked_ || stopping_; });
+    }
+    drain_all(steady_clock::now() + drain_timeout_);
+    changed_.notify_all();
+}
+
+// A store that cannot be read changes nothing: what runs goes on.
+void Reconciler::load() {
+    const auto listed = store_.list();
+    if (!listed) {
+        spdlog::error("store: {}", listed.error().reason);
+        return;
+    }
+    std::set<std::string> wanted;
+    std::lock_guard lock(mutex_);
+    for (const auto& stored : *listed) {
+        wanted.insert(stored.consumer_id);
+        auto& consumer = consumers_[stored.consumer_id];
+        if (consumer) consumer->set_desired(stored);
+        else consumer = std::make_shared<ManagedConsumer>(stored, factory_, policy_);
+    }
+    for (auto& [id, consumer] : consumers_)
+        if (!wanted.contains(id)) consumer->remove();
+    if (!poked_) loaded_ = true;
+}
+
+bool Reconciler::step_all() {
+    std::vector<std::shared_ptr<ManagedConsumer>> consumers;
+    {
+        std::lock_guard lock(mutex_);
+        for (const auto& [id, consumer] : consumers_) consumers.push_back(consumer);
+    }
+    bool draining = false;
+    for (const auto& consumer : consumers) {
+        consumer->step(steady_clock::now());
+        draining |= consumer->draining();
+    }
+    std::lock_guard lock(mutex_);
+    std::erase_if(consumers_, [](const auto& entry) { return entry.second->gone(); });
+    if (loaded_) ready_ = true;
+    return draining;
+}
+
+void Reconciler::drain_all(steady_clock::time_point deadline) {
+    std::unique_lock lock(mutex_);
+    const auto consumers = consumers_;
+    for (const auto& [id, consumer] : consumers) consumer->shut_down();
+    const auto step = [&] {
+        bool running = false;
+        for (const auto& [id, consumer] : consumers) {
+            consumer->step(steady_clock::now());
+            running |= consumer->has_pipeline();
+        }
+        return running;
+    };
+    while ((drained_ = !step()) == false && steady_clock::now() < deadline) wake_.wait_for(lock, kDrainStep);
+}
+
+}  // namespace fetcher

@@ -1,0 +1,71 @@
+// Reconciler: makes what runs follow what the store says. The same code runs at start-up, after a crash, on every change and for automatic
+// recovery; the API only writes to the store and pokes.
+//
+// One thread steps every consumer; no step waits, so a consumer whose sink drains slowly holds up no other.
+// Thread: any
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "admin/config_store.h"
+#include "admin/managed_consumer.h"
+
+namespace fetcher {
+
+class Reconciler {
+  public:
+    Reconciler(ConfigStore& store, PipelineFactory factory, RestartPolicy policy = {});
+    ~Reconciler();  // as stop(0)
+    Reconciler(const Reconciler&) = delete;
+    Reconciler& operator=(const Reconciler&) = delete;
+
+    void start();
+    // Drains all pipelines side by side, commits, and ends the thread. Waiters return. False if some were not done in time.
+    bool stop(std::chrono::milliseconds timeout);
+
+    // Whether every stored consumer has had its first step.
+    bool ready() const { return ready_.load(); }
+
+    // The store has changed: look now.
+    void poke();
+    // A person wants this consumer tried again now.
+    void retry_now(const std::string& consumer_id);
+    // Waits until the revision has had its effect here; false on timeout or shutdown.
+    bool wait_applied(const std::string& consumer_id, int64_t revision, std::chrono::milliseconds timeout);
+    // Waits until nothing of a deleted consumer runs any more; false on timeout or shutdown.
+    bool wait_gone(const std::string& consumer_id, std::chrono::milliseconds timeout);
+
+    ConsumerObservation observe(const std::string& consumer_id) const;
+
+  private:
+    std::shared_ptr<ManagedConsumer> find(const std::string& consumer_id) const;
+    void run();
+    void load();
+    bool step_all();  // whether something drains
+    void drain_all(std::chrono::steady_clock::time_point deadline);
+
+    ConfigStore& store_;
+    const PipelineFactory factory_;
+    const RestartPolicy policy_;
+    std::atomic<bool> ready_{false};
+    std::chrono::milliseconds drain_timeout_{0};
+    bool drained_ = true;
+
+    mutable std::mutex mutex_;
+    std::condition_variable wake_;     // for the thread
+    std::condition_variable changed_;  // for waiters
+    bool poked_ = true;
+    bool loaded_ = false;
+    bool stopping_ = false;
+    std::map<std::string, std::shared_ptr<ManagedConsumer>> consumers_;
+    std::thread thread_;
+};
+
+}  // namespace fetcher

@@ -1,0 +1,31 @@
+// The routes, one file for each resource. Handlers only translate between HTTP and what lies below.
+// Everything referenced outlives the router.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "admin/consumer_service.h"
+#include "admin/router.h"
+#include "engine/kafka_admin.h"
+#include "processors/registry.h"
+
+namespace fetcher {
+
+void add_consumer_routes(Router& router, ConsumerService& service);
+void add_processor_type_routes(Router& router, const ProcessorRegistry& registry);
+void add_health_routes(Router& router, ConsumerService& service);
+
+// What the monitoring routes ask of a cluster, and which clusters they may ask besides those of stored consumers.
+struct MonitorOptions {
+    std::string default_servers;
+    std::vector<std::string> allowed_servers;
+    std::chrono::milliseconds timeout{4'500};
+    decltype(&KafkaAdmin::group_offsets) group_offsets = &KafkaAdmin::group_offsets;
+    decltype(&KafkaAdmin::group_lag) group_lag = &KafkaAdmin::group_lag;
+};
+void add_monitor_routes(Router& router, ConsumerService& service, MonitorOptions options);
+
+}  // namespace fetcher

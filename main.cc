@@ -1,0 +1,151 @@
+// The only place where everything meets.
+#include <signal.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <optional>
+#include <thread>
+
+#include "admin/consumer_config.h"
+#include "admin/consumer_service.h"
+#include "admin/data_dir.h"
+#include "admin/demo.h"
+#include "admin/http_server.h"
+#include "admin/pipeline_factory.h"
+#include "admin/reconciler.h"
+#include "admin/router.h"
+#include "admin/routes.h"
+#include "admin/settings.h"
+#include "admin/sqlite_store.h"
+#include "engine/memory_budget.h"
+#include "processors/registry.h"
+
+namespace {
+
+using namespace fetcher;
+using std::chrono::milliseconds;
+
+// Together less than the 10 s within which a supervisor expects a process to leave. A pipeline drains for up to 8 s.
+constexpr milliseconds kDrainTimeout{9'000};
+constexpr milliseconds kAnswerGrace{500};
+
+sigset_t ending_signals() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    return signals;
+}
+
+void start_log(const Settings& settings) {
+    spdlog::set_default_logger(spdlog::stderr_color_mt("kafka-fetcher"));
+    spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
+    spdlog::set_level(spdlog::level::from_str(settings.log_level));
+}
+
+int refuse_start(const std::string& why) {
+    std::fprintf(stderr, "kafka-fetcher: %s.\n", why.c_str());
+    return 1;
+}
+
+// Where a client on this machine finds the API.
+std::string local_url(const Settings& settings) {
+    const bool any = settings.host == "0.0.0.0" || settings.host == "::";
+    const auto host = any ? "127.0.0.1" : settings.host;
+    return "http://" + (host.find(':') == std::string::npos ? host : "[" + host + "]") + ":" + std::to_string(settings.port);
+}
+
+// Returns when the process is to end. With a demo, shows once a second how it goes.
+void wait_for_signal(Demo* demo) {
+    const auto signals = ending_signals();
+    const timespec second{1, 0};
+    while (sigtimedwait(&signals, nullptr, &second) < 0)
+        if (demo) demo->show();
+    if (demo) demo->end();
+}
+
+// Whoever asks twice does not want to wait.
+void leave_at_next_signal() {
+    std::thread([] {
+        const auto signals = ending_signals();
+        int signal = 0;
+        sigwait(&signals, &signal);
+        ::_exit(128 + signal);
+    }).detach();
+}
+
+Result<std::unique_ptr<DataDir>> open_data_dir(const Settings& settings) {
+    auto folder = DataDir::open(settings.data_dir);
+    if (!folder || !settings.demo) return folder;
+    if (const auto cleared = (*folder)->clear(); !cleared) return tl::unexpected<Error>(cleared.error());
+    return folder;
+}
+
+int run(const Settings& settings) {
+    const auto folder = open_data_dir(settings);
+    if (!folder) return refuse_start(folder.error().reason);
+    const auto instance_id = settings.instance_id.empty() ? (*folder)->instance_id() : settings.instance_id;
+    if (!instance_id) return refuse_start(instance_id.error().reason);
+    const auto store = SqliteStore::open((*folder)->file("kafka-fetcher.db"));
+    if (!store) return refuse_start(store.error().reason);
+
+    MemoryBudget budget(settings.memory_budget_bytes);
+    const ProcessorRegistry registry;
+    const ProcessorEnvironment environment{*instance_id, settings.file_sink_roots};
+    const ConsumerConfig config(registry, environment);
+    Reconciler reconciler(**store, make_pipeline_factory(registry, environment, budget, settings.pin_threads));
+    ConsumerService service(**store, reconciler, config);
+
+    Router router;
+    add_health_routes(router, service);
+    add_consumer_routes(router, service);
+    add_processor_type_routes(router, registry);
+    MonitorOptions monitor;
+    monitor.default_servers = settings.kafka_bootstrap_servers;
+    monitor.allowed_servers = settings.monitor_bootstrap_servers;
+    add_monitor_routes(router, service, monitor);
+
+    HttpServer server({settings.host, settings.port, {settings.api_token, settings.host, settings.allowed_hosts}, {}}, router);
+    if (const auto listening = server.listen(); !listening) return refuse_start(listening.error().reason);
+    reconciler.start();
+    spdlog::info("kafka-fetcher " FETCHER_VERSION " listens on {}:{}, data in {}, instance {}", settings.host, settings.port,
+                 (*folder)->path(), *instance_id);
+
+    std::optional<Demo> demo;
+    if (settings.demo) {
+        demo.emplace(service, local_url(settings), (*folder)->path());
+        if (const auto begun = demo->begin(!settings.api_token.empty()); !begun) return refuse_start(begun.error().detail);
+    }
+    wait_for_signal(demo ? &*demo : nullptr);
+
+    spdlog::info("stopping");
+    leave_at_next_signal();
+    server.stop_accepting();
+    const bool drained = reconciler.stop(kDrainTimeout);
+    server.stop(kAnswerGrace);
+    if (!drained) {
+        // Nothing is lost: what is not committed is read again. But its threads cannot be waited for.
+        spdlog::warn("stopped without having drained everything");
+        ::_exit(0);
+    }
+    spdlog::info("stopped");
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const auto settings = load_settings(argc, argv);
+    if (!settings) {
+        std::fputs(settings.error().text.c_str(), settings.error().code == 0 ? stdout : stderr);
+        return settings.error().code;
+    }
+    // Before any thread exists, so that all inherit it: signals wait for wait_for_signal alone.
+    const auto signals = ending_signals();
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    signal(SIGPIPE, SIG_IGN);
+    start_log(*settings);
+    return run(*settings);
+}
