@@ -17,9 +17,10 @@ bool read_partitions(const nlohmann::json& json, std::map<int32_t, int64_t>& int
     if (!json.is_object()) return false;
     for (const auto& [text, offset] : json.items()) {
         const auto partition = parse_partition(text);
-        if (!partition || !offset.is_number_unsigned()) return false;
-        into[*partition] = offset.get<int64_t>();
-        if (into[*partition] < 0) return false;
+        if (!partition || !offset.is_number_integer()) return false;
+        const auto next_offset = offset.get<int64_t>();  // what is larger than an offset can be comes out negative
+        if (next_offset < 0) return false;
+        into[*partition] = next_offset;
     }
     return true;
 }

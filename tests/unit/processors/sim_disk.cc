@@ -9,7 +9,8 @@
 namespace fetcher {
 namespace {
 
-constexpr size_t kSectorBytes = 512;
+// Smaller than any disk's: what is written tears in more places.
+constexpr size_t kSectorBytes = 64;
 
 std::pair<std::string, std::string> split(const std::string& path) {
     const size_t slash = path.rfind('/');
@@ -257,7 +258,7 @@ int SimDisk::info(int fd, FileInfo& into) {
 ssize_t SimDisk::store(int fd, const char* data, size_t bytes, uint64_t at, Effect effect, const char* what) {
     if (effect == Effect::none || effect == Effect::failed) return refusal(effect);
     auto& inode = *descriptors_.at(fd).inode;
-    if (effect == Effect::partial) bytes = random_() % (bytes + 1);
+    if (effect == Effect::partial) bytes = random_() % (std::min<size_t>(bytes, random_() % 2 == 0 ? bytes : 400) + 1);
     const uint64_t used = used_bytes();
     const uint64_t end = at + bytes;
     if (end > inode.current.size() && used + (end - inode.current.size()) > capacity_bytes_) {

@@ -31,6 +31,21 @@ std::string decompressed(const std::string& text) {
     return left == 0 ? result : result + "\nzstd: the last frame is not complete";
 }
 
+// As the engine does it: a call that asks for a retry is repeated.
+template <class Call>
+Outcome persist(Call&& call) {
+    constexpr int kAttempts = 4;
+    Outcome outcome = call();
+    for (int n = 1; n < kAttempts && outcome.kind == Outcome::Kind::retry; n++) outcome = call();
+    return outcome;
+}
+
+Result<std::optional<Position>> open_persistently(FileSink& sink, const std::shared_ptr<Assignment>& assignment) {
+    auto position = sink.open(assignment);
+    if (!position && position.error().kind == ErrorKind::transient) position = sink.open(assignment);
+    return position;
+}
+
 }  // namespace
 
 std::shared_ptr<Assignment> make_assignment(int32_t partition, const std::string& group, const std::string& topic_id) {
@@ -78,7 +93,7 @@ std::unique_ptr<FileSink> SinkWorld::make_sink() {
     options.format = setup_.format;
     options.rotate_bytes = setup_.rotate_bytes;
     options.fsync_interval = setup_.fsync_interval;
-    auto sink = std::make_unique<FileSink>(options, ProcessorOwner{"consumer-1", "group", "topic"},
+    auto sink = std::make_unique<FileSink>(options, ProcessorOwner{"consumer-1", setup_.group, "topic"},
                                            ProcessorEnvironment{"instance-1", {"/root"}}, disk);
     sink->bind(acks);
     return sink;
@@ -100,8 +115,8 @@ std::optional<std::string> SinkWorld::live() {
     std::map<int32_t, int64_t> next;
     std::vector<std::shared_ptr<Assignment>> all;
     for (int32_t partition = 0; partition < setup_.partitions; partition++) {
-        all.push_back(make_assignment(partition));
-        const auto position = sink->open(all.back());
+        all.push_back(make_assignment(partition, setup_.group));
+        const auto position = open_persistently(*sink, all.back());
         if (!position) return "open: " + position.error().reason;
         next[partition] = *position ? (*position)->next_offset : acks.durable_below(partition);
     }
@@ -120,17 +135,17 @@ std::optional<std::string> SinkWorld::feed(FileSink& sink, std::map<int32_t, int
             int64_t& at = next[assignment->partition];
             if (at >= setup_.records) continue;
             fill(batch, assignment, at);
-            const auto outcome = sink.write(batch, 0);
+            const auto outcome = persist([&] { return sink.write(batch, 0); });
             if (outcome.kind != Outcome::Kind::accepted) return "write: " + outcome.reason;
             at = batch.next_offset();
             more = true;
         }
         rounds++;
         if (setup_.flush_every > 0 && rounds % setup_.flush_every == 0) {
-            if (const auto flushed = sink.flush(); flushed.kind != Outcome::Kind::durable) return "flush: " + flushed.reason;
+            if (const auto flushed = persist([&] { return sink.flush(); }); flushed.kind != Outcome::Kind::durable) return "flush: " + flushed.reason;
         }
     }
-    const auto flushed = sink.flush();
+    const auto flushed = persist([&] { return sink.flush(); });
     if (flushed.kind != Outcome::Kind::durable) return "flush: " + flushed.reason;
     return std::nullopt;
 }
@@ -190,8 +205,8 @@ std::optional<std::string> SinkWorld::audit() {
     std::map<int32_t, int64_t> next;
     std::vector<std::shared_ptr<Assignment>> all;
     for (int32_t partition = 0; partition < setup_.partitions; partition++) {
-        all.push_back(make_assignment(partition));
-        const auto position = sink->open(all.back());
+        all.push_back(make_assignment(partition, setup_.group));
+        const auto position = open_persistently(*sink, all.back());
         if (!position) return "open: " + position.error().reason;
         next[partition] = *position ? (*position)->next_offset : 0;
         if (next[partition] < acks.durable_below(partition)) {

@@ -38,6 +38,7 @@ class SinkWorld {
   public:
     struct Setup {
         std::string file_path = "/root/in/sink.log";
+        std::string group = "group";
         SinkFormat format = {};
         uint64_t rotate_bytes = 0;
         std::chrono::milliseconds fsync_interval = std::chrono::hours(1);  // only flush() syncs: the calls come in a fixed order
