@@ -31,7 +31,7 @@ elseif(FETCHER_SANITIZER STREQUAL "tsan")
   # TSan does not see fences, and gcc says so at each: tsan_annotations.h tells it about those of the queue.
   target_compile_options(fetcher_instrumentation INTERFACE
     -fsanitize=thread -fno-omit-frame-pointer -Wno-tsan
-    $<$<COMPILE_LANGUAGE:CXX>:SHELL:-include "${PROJECT_SOURCE_DIR}/cmake/tsan_annotations.h">)
+    "$<$<COMPILE_LANGUAGE:CXX>:SHELL:-include ${PROJECT_SOURCE_DIR}/cmake/tsan_annotations.h>")
   target_link_options(fetcher_instrumentation INTERFACE -fsanitize=thread)
 elseif(NOT FETCHER_SANITIZER STREQUAL "")
   message(FATAL_ERROR "FETCHER_SANITIZER is '${FETCHER_SANITIZER}': asan, tsan or empty.")
