@@ -57,6 +57,7 @@ class DemoBroker::Impl {
         cluster_ = rd_kafka_mock_cluster_new(host_.get(), 1);
         FETCHER_INVARIANT(cluster_, "the demo's broker can listen on loopback");
         servers_ = rd_kafka_mock_cluster_bootstraps(cluster_);
+        rd_kafka_mock_group_initial_rebalance_delay_ms(cluster_, 0);  // nobody else joins: the first record need not wait
         rd_kafka_mock_topic_create(cluster_, topic_.c_str(), kPartitions, 1);
     }
 

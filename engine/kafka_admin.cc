@@ -66,25 +66,10 @@ KafkaAdmin::Answer<KafkaAdmin::Offsets> committed(rd_kafka_t* client, const std:
 }
 
 KafkaAdmin::Answer<std::vector<int32_t>> partitions_of(rd_kafka_t* client, const std::string& topic, Deadline deadline) {
-    const char* name = topic.c_str();
-    const KafkaTopicCollection topics(rd_kafka_TopicCollection_of_topic_names(&name, 1));
-    const auto options = admin_options(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, left(deadline));
-    const KafkaQueue queue(rd_kafka_queue_new(client));
-    rd_kafka_DescribeTopics(client, topics.get(), options.get(), queue.get());
-    auto answer = await_event(queue.get(), left(deadline));
-    if (!answer) return failed(Kind::unreachable, answer.error().reason);
-    size_t count = 0;
-    const auto** found = rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(answer->get()), &count);
-    const auto* error = count == 1 ? rd_kafka_TopicDescription_error(found[0]) : nullptr;
-    if (count != 1 || rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
-        return failed(Kind::unknown_topic, "there is no topic " + topic);
-    }
-    if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR) return failed(Kind::unreachable, rd_kafka_error_string(error));
-    size_t n = 0;
-    const auto** infos = rd_kafka_TopicDescription_partitions(found[0], &n);
-    std::vector<int32_t> partitions;
-    for (size_t i = 0; i < n; i++) partitions.push_back(rd_kafka_TopicPartitionInfo_partition(infos[i]));
-    return partitions;
+    auto found = describe_topic(client, topic, left(deadline));
+    if (!found) return failed(Kind::unreachable, found.error().reason);
+    if (found->partitions.empty()) return failed(Kind::unknown_topic, "there is no topic " + topic);
+    return std::move(found->partitions);
 }
 
 KafkaAdmin::Answer<std::map<int32_t, int64_t>> log_ends(rd_kafka_t* client, const std::string& topic, const std::vector<int32_t>& partitions,

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 namespace fetcher {
 namespace {
 
@@ -17,6 +19,30 @@ void to_our_log(const rd_kafka_t*, int level, const char* facility, const char* 
     } else {
         spdlog::trace("kafka: {}: {}", facility, text);
     }
+}
+
+// The id of a broker that has just answered.
+Result<int32_t> answering_broker(rd_kafka_t* client, std::chrono::milliseconds timeout) {
+    const rd_kafka_metadata_t* metadata = nullptr;
+    if (const auto error = rd_kafka_metadata(client, 0, nullptr, &metadata, timeout_ms(timeout))) {
+        return transient(rd_kafka_err2str(error));
+    }
+    const int32_t id = metadata->orig_broker_id >= 0 || metadata->broker_cnt == 0 ? metadata->orig_broker_id : metadata->brokers[0].id;
+    rd_kafka_metadata_destroy(metadata);
+    if (id < 0) return transient("the broker's answer names no broker");
+    return id;
+}
+
+TopicDescription read_description(const rd_kafka_TopicDescription_t* topic) {
+    TopicDescription description;
+    size_t count = 0;
+    const auto** infos = rd_kafka_TopicDescription_partitions(topic, &count);
+    for (size_t i = 0; i < count; i++) description.partitions.push_back(rd_kafka_TopicPartitionInfo_partition(infos[i]));
+    const auto* id = rd_kafka_TopicDescription_topic_id(topic);
+    if (id && (rd_kafka_Uuid_most_significant_bits(id) != 0 || rd_kafka_Uuid_least_significant_bits(id) != 0)) {
+        description.topic_id = rd_kafka_Uuid_base64str(id);
+    }
+    return description;
 }
 
 }  // namespace
@@ -59,6 +85,29 @@ KafkaPartitionList partition_list(const std::string& topic, const std::vector<in
     KafkaPartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
     for (const int32_t p : partitions) rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), p)->offset = offset;
     return list;
+}
+
+Result<TopicDescription> describe_topic(rd_kafka_t* client, const std::string& topic, std::chrono::milliseconds timeout) {
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    const auto any = answering_broker(client, timeout);
+    if (!any) return tl::unexpected(any.error());
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto options = admin_options(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, std::max(left, std::chrono::milliseconds(100)));
+    char refused[128];
+    rd_kafka_AdminOptions_set_broker(options.get(), *any, refused, sizeof refused);
+    const char* name = topic.c_str();
+    const KafkaTopicCollection topics(rd_kafka_TopicCollection_of_topic_names(&name, 1));
+    const KafkaQueue queue(rd_kafka_queue_new(client));
+    rd_kafka_DescribeTopics(client, topics.get(), options.get(), queue.get());
+    const auto answer = await_event(queue.get(), std::max(left, std::chrono::milliseconds(100)) + std::chrono::milliseconds(200));
+    if (!answer) return tl::unexpected(answer.error());
+    size_t count = 0;
+    const auto** found = rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(answer->get()), &count);
+    if (count != 1) return transient("the broker's answer does not describe topic " + topic);
+    const auto* error = rd_kafka_TopicDescription_error(found[0]);
+    if (rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) return TopicDescription{};
+    if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR) return transient(rd_kafka_error_string(error));
+    return read_description(found[0]);
 }
 
 void ask_log_offsets(rd_kafka_t* client, const std::string& topic, const std::vector<int32_t>& partitions, rd_kafka_OffsetSpec_t spec,

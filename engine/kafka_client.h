@@ -25,6 +25,13 @@ Result<KafkaEvent> await_event(rd_kafka_queue_t* queue, std::chrono::millisecond
 // The list with one topic's partitions, each at `offset`.
 KafkaPartitionList partition_list(const std::string& topic, const std::vector<int32_t>& partitions, int64_t offset);
 
+struct TopicDescription {
+    std::vector<int32_t> partitions;  // empty: there is no such topic
+    std::string topic_id;             // base64; empty where the broker does not tell
+};
+// Never creates the topic. Asks whichever broker answers first, since not every cluster has a controller to ask.
+Result<TopicDescription> describe_topic(rd_kafka_t* client, const std::string& topic, std::chrono::milliseconds timeout);
+
 struct LogOffset {
     int32_t partition;
     int64_t offset;

@@ -243,29 +243,9 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::create(const KafkaSourceOption
 }
 
 Result<TopicInfo> KafkaSource::find_topic(std::chrono::milliseconds timeout) {
-    auto* client = client_->handle.get();
-    const char* name = client_->topic.c_str();
-    const KafkaTopicCollection topics(rd_kafka_TopicCollection_of_topic_names(&name, 1));
-    const auto options = admin_options(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout);
-    const KafkaQueue queue(rd_kafka_queue_new(client));
-    rd_kafka_DescribeTopics(client, topics.get(), options.get(), queue.get());
-    auto answer = await_event(queue.get(), timeout + std::chrono::milliseconds(200));
-    if (!answer) return transient("broker " + std::string("does not answer: ") + answer.error().reason);
-    size_t count = 0;
-    const auto** found = rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(answer->get()), &count);
-    if (count != 1) return transient("the broker describes no topic " + client_->topic);
-    const auto* error = rd_kafka_TopicDescription_error(found[0]);
-    if (error && rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) return TopicInfo{};
-    if (error && rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR) return transient(rd_kafka_error_string(error));
-    TopicInfo info;
-    size_t partitions = 0;
-    rd_kafka_TopicDescription_partitions(found[0], &partitions);
-    info.partitions = static_cast<int32_t>(partitions);
-    const auto* id = rd_kafka_TopicDescription_topic_id(found[0]);
-    const char* text = id ? rd_kafka_Uuid_base64str(id) : nullptr;
-    const bool known = id && (rd_kafka_Uuid_most_significant_bits(id) != 0 || rd_kafka_Uuid_least_significant_bits(id) != 0);
-    if (text && known) info.topic_id = text;
-    return info;
+    auto found = describe_topic(client_->handle.get(), client_->topic, timeout);
+    if (!found) return tl::unexpected(found.error());
+    return TopicInfo{static_cast<int32_t>(found->partitions.size()), std::move(found->topic_id)};
 }
 
 Result<void> KafkaSource::subscribe(SourceEvents& events) {
@@ -392,6 +372,10 @@ void KafkaSource::close(std::chrono::milliseconds timeout) {
     const auto until = std::chrono::steady_clock::now() + timeout;
     while (!rd_kafka_consumer_closed(client) && std::chrono::steady_clock::now() < until) {
         KafkaEvent event(rd_kafka_queue_poll(queue.get(), 20));
+        if (event && rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE) {
+            // On a queue of our own the last revocation comes as an event; unanswered, it would keep the client from ending.
+            Client::on_rebalance(client, rd_kafka_event_error(event.get()), rd_kafka_event_topic_partition_list(event.get()), client_.get());
+        }
     }
 }
 
