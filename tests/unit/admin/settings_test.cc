@@ -1,0 +1,120 @@
+#include "admin/settings.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+
+namespace fetcher {
+namespace {
+
+struct Given {
+    std::vector<const char*> flags;
+    std::map<std::string, std::string> environment;
+    std::optional<std::string> dotenv;
+};
+
+tl::expected<Settings, SettingsExit> load(const Given& given) {
+    std::vector<const char*> argv = {"kafka-fetcher"};
+    argv.insert(argv.end(), given.flags.begin(), given.flags.end());
+    const auto environment = [&](const std::string& name) -> std::optional<std::string> {
+        const auto found = given.environment.find(name);
+        return found == given.environment.end() ? std::nullopt : std::optional<std::string>(found->second);
+    };
+    return load_settings(static_cast<int>(argv.size()), argv.data(), environment, given.dotenv);
+}
+
+std::string refusal(const Given& given) {
+    const auto settings = load(given);
+    return settings || settings.error().code == 0 ? "" : settings.error().text;
+}
+
+TEST(Settings, HasDefaults) {
+    const auto settings = load({});
+    ASSERT_TRUE(settings);
+    EXPECT_EQ(settings->host, "127.0.0.1");
+    EXPECT_EQ(settings->port, 8000);
+    EXPECT_EQ(settings->kafka_bootstrap_servers, "localhost:9092");
+    EXPECT_EQ(settings->memory_budget_bytes, uint64_t{256} << 20);
+    EXPECT_TRUE(settings->pin_threads);
+    const auto data = std::filesystem::absolute("data").string();
+    EXPECT_EQ(settings->file_sink_roots, (std::vector<std::string>{data, "/var/log"}));
+}
+
+TEST(Settings, AFlagWinsOverTheEnvironmentAndThatOverTheFile) {
+    const std::map<std::string, std::string> environment = {{"PORT", "8002"}};
+    EXPECT_EQ(load({{}, {}, "PORT=8001\n"})->port, 8001);
+    EXPECT_EQ(load({{}, environment, "PORT=8001\n"})->port, 8002);
+    EXPECT_EQ(load({{"--port", "8003"}, environment, "PORT=8001\n"})->port, 8003);
+}
+
+TEST(Settings, ListensEverywhereOnlyWithAToken) {
+    EXPECT_EQ(load({{}, {{"API_TOKEN", "a-long-token"}}, {}})->host, "0.0.0.0");
+    EXPECT_EQ(load({{}, {{"API_TOKEN", "a-long-token"}, {"HOST", "127.0.0.1"}}, {}})->host, "127.0.0.1");
+    const auto text = refusal({{"--host", "0.0.0.0"}, {}, {}});
+    EXPECT_NE(text.find("API_TOKEN"), std::string::npos);
+    EXPECT_NE(text.find("ALLOW_UNAUTHENTICATED"), std::string::npos);
+    EXPECT_EQ(load({{"--host", "0.0.0.0", "--allow-unauthenticated", "true"}, {}, {}})->host, "0.0.0.0");
+    EXPECT_EQ(load({{"--host", "::1"}, {}, {}})->host, "::1");
+}
+
+TEST(Settings, NamesTheVariableThatIsWrong) {
+    const std::vector<std::pair<std::string, std::string>> wrong = {
+        {"PORT", "0"}, {"PORT", "65536"}, {"PORT", "80x"}, {"PORT", ""}, {"LOG_LEVEL", "LOUD"}, {"MEMORY_BUDGET", "12 parsecs"},
+        {"MEMORY_BUDGET", "-1"}, {"MEMORY_BUDGET", "99999999999GiB"}, {"MEMORY_BUDGET", "1"}, {"PIN_THREADS", "maybe"},
+        {"ALLOW_UNAUTHENTICATED", "2"}, {"KAFKA_BOOTSTRAP_SERVERS", "localhost"}, {"KAFKA_BOOTSTRAP_SERVERS", "a:1,b"}, {"API_TOKEN", ""},
+        {"API_TOKEN", "has space in it"}, {"INSTANCE_ID", "a/b"}, {"FILE_SINK_ROOTS", ":"}, {"HOST", "a b"}, {"DATA_DIR", ""},
+        {"MONITOR_BOOTSTRAP_SERVERS", "nope"}, {"DATABASE_URL", "postgresql://user:hunter2@db/x"}};
+    for (const auto& [name, value] : wrong) {
+        const auto text = refusal({{}, {{name, value}}, {}});
+        EXPECT_NE(text.find(name), std::string::npos) << name << "=" << value << ": " << text;
+        EXPECT_NE(refusal({{}, {}, name + "=" + value + "\n"}).find(name), std::string::npos) << name;
+    }
+}
+
+TEST(Settings, NeverRepeatsAValue) {
+    EXPECT_EQ(refusal({{}, {{"DATABASE_URL", "postgresql://user:hunter2@db/x"}}, {}}).find("hunter2"), std::string::npos);
+    EXPECT_EQ(refusal({{}, {{"API_TOKEN", "hunter2"}}, {}}).find("hunter2"), std::string::npos);
+}
+
+TEST(Settings, RefusesWhatItDoesNotKnow) {
+    EXPECT_NE(refusal({{"--prot", "1"}, {}, {}}).find("--prot"), std::string::npos);
+    EXPECT_NE(refusal({{"stray"}, {}, {}}).find("stray"), std::string::npos);
+    EXPECT_NE(refusal({{}, {}, "PROT=1\n"}).find("PROT"), std::string::npos);
+    EXPECT_NE(refusal({{}, {}, "just words\n"}).find("line 1"), std::string::npos);
+    EXPECT_NE(refusal({{}, {}, "PORT=\"8000\n"}).find("PORT"), std::string::npos);
+}
+
+TEST(Settings, ReadsTheUsualFormsOfADotenvFile) {
+    const auto settings = load({{}, {}, "# comment\n\nexport PORT=8001  # mine\nDATA_DIR=\"/tmp/a b\"\r\nLOG_LEVEL='DEBUG'\n"});
+    ASSERT_TRUE(settings) << settings.error().text;
+    EXPECT_EQ(settings->port, 8001);
+    EXPECT_EQ(settings->data_dir, "/tmp/a b");
+    EXPECT_EQ(settings->log_level, "debug");
+}
+
+TEST(Settings, UnderstandsUnitsOfBytes) {
+    EXPECT_EQ(load({{"--memory-budget", "64MiB"}, {}, {}})->memory_budget_bytes, uint64_t{64} << 20);
+    EXPECT_EQ(load({{"--memory-budget", "2GiB"}, {}, {}})->memory_budget_bytes, uint64_t{2} << 30);
+    EXPECT_EQ(load({{"--memory-budget", "2097152"}, {}, {}})->memory_budget_bytes, uint64_t{2} << 20);
+}
+
+TEST(Settings, HelpAndVersionEndWellAndSayWhatIsAsked) {
+    const auto help = load({{"--help"}, {}, {}});
+    ASSERT_FALSE(help);
+    EXPECT_EQ(help.error().code, 0);
+    EXPECT_NE(help.error().text.find("FILE_SINK_ROOTS"), std::string::npos);
+    const auto version = load({{"--version"}, {}, {}});
+    ASSERT_FALSE(version);
+    EXPECT_EQ(version.error().code, 0);
+    EXPECT_TRUE(version.error().text.starts_with("kafka-fetcher ")) << version.error().text;
+}
+
+TEST(Settings, TheDemoHasAFolderOfItsOwn) {
+    const auto settings = load({{"--demo", "--data-dir", "/tmp/x"}, {}, {}});
+    EXPECT_EQ(settings->data_dir, "/tmp/x/demo");
+    EXPECT_EQ(settings->file_sink_roots.front(), "/tmp/x/demo");
+}
+
+}  // namespace
+}  // namespace fetcher

@@ -1,0 +1,158 @@
+// One suite for every ConfigStore: each is a parameter that makes an empty store, and makes it again over the same data.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <memory>
+#include <thread>
+
+#include "admin/sqlite_store.h"
+
+namespace fetcher {
+namespace {
+
+class StoreUnderTest {
+  public:
+    virtual ~StoreUnderTest() = default;
+    virtual std::unique_ptr<ConfigStore> open() = 0;
+};
+
+class SqliteUnderTest : public StoreUnderTest {
+  public:
+    ~SqliteUnderTest() override { std::filesystem::remove_all(folder_); }
+    std::unique_ptr<ConfigStore> open() override {
+        std::filesystem::create_directories(folder_);
+        auto store = SqliteStore::open(folder_ + "/test.db");
+        EXPECT_TRUE(store) << store.error().reason;
+        return store ? std::move(*store) : nullptr;
+    }
+    const std::string folder_ = ::testing::TempDir() + "store_test_" + std::to_string(getpid());
+};
+
+using Maker = std::unique_ptr<StoreUnderTest> (*)();
+
+class StoreTest : public ::testing::TestWithParam<Maker> {
+  protected:
+    StoreTest() : under_test_(GetParam()()), store_(under_test_->open()) {}
+
+    static StoredConsumer consumer(const std::string& id) {
+        StoredConsumer made;
+        made.consumer_id = id;
+        made.desired = Desired::running;
+        made.spec.broker_ip = "::1";
+        made.spec.broker_port = 9092;
+        made.spec.topic = "payments";
+        made.spec.consumer_group = "group \"ü\"";
+        made.spec.processors = {{"p1", "file_sink", {{"file_path", "/var/log/a.log"}, {"n", 1}}, "t1", "t2"}, {"p2", "x", {}, "t1", "t1"}};
+        made.created_at = "2025-01-01T12:00:00Z";
+        made.updated_at = "2025-01-01T12:00:00Z";
+        return made;
+    }
+
+    std::unique_ptr<StoreUnderTest> under_test_;
+    std::unique_ptr<ConfigStore> store_;
+};
+
+TEST_P(StoreTest, IsEmptyAtFirst) {
+    EXPECT_TRUE(store_->list()->empty());
+    EXPECT_FALSE(*store_->find("a"));
+    EXPECT_TRUE(store_->ping());
+}
+
+TEST_P(StoreTest, GivesBackWhatItWasGiven) {
+    const auto made = consumer("a");
+    ASSERT_TRUE(store_->create(made));
+    const auto found = *store_->find("a");
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->revision, 1);
+    EXPECT_EQ(found->desired, Desired::running);
+    EXPECT_EQ(found->spec, made.spec);
+    EXPECT_EQ(found->created_at, made.created_at);
+}
+
+TEST_P(StoreTest, KeepsEverythingWhenOpenedAgain) {
+    ASSERT_TRUE(store_->create(consumer("a")));
+    store_.reset();
+    store_ = under_test_->open();
+    EXPECT_EQ((*store_->find("a"))->spec, consumer("a").spec);
+}
+
+TEST_P(StoreTest, ListsInTheOrderOfCreation) {
+    for (const auto* id : {"c", "a", "b"}) ASSERT_TRUE(store_->create(consumer(id)));
+    const auto listed = *store_->list();
+    ASSERT_EQ(listed.size(), 3U);
+    EXPECT_EQ(listed[0].consumer_id, "c");
+    EXPECT_EQ(listed[2].consumer_id, "b");
+    EXPECT_LT(listed[0].sequence, listed[1].sequence);
+}
+
+TEST_P(StoreTest, EveryWriteIsANewRevision) {
+    auto current = *store_->create(consumer("a"));
+    current.desired = Desired::stopped;
+    current.spec.topic = "other";
+    const auto next = store_->replace(current);
+    ASSERT_TRUE(next);
+    EXPECT_EQ(next->revision, 2);
+    EXPECT_EQ((*store_->find("a"))->revision, 2);
+    EXPECT_EQ((*store_->find("a"))->spec.topic, "other");
+    EXPECT_EQ((*store_->find("a"))->desired, Desired::stopped);
+}
+
+TEST_P(StoreTest, RefusesAWriteBasedOnAnOldRevision) {
+    const auto seen = *store_->create(consumer("a"));
+    auto mine = seen, theirs = seen;
+    theirs.spec.topic = "theirs";
+    mine.spec.topic = "mine";
+    ASSERT_TRUE(store_->replace(theirs));
+    const auto refused = store_->replace(mine);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, StoreError::Kind::conflict);
+    EXPECT_EQ((*store_->find("a"))->spec.topic, "theirs");
+}
+
+TEST_P(StoreTest, OfConcurrentWritersOneWins) {
+    const auto seen = *store_->create(consumer("a"));
+    std::atomic<int> won{0};
+    std::vector<std::thread> writers;
+    for (int i = 0; i < 8; ++i) writers.emplace_back([&] { won += store_->replace(seen) ? 1 : 0; });
+    for (auto& writer : writers) writer.join();
+    EXPECT_EQ(won, 1);
+    EXPECT_EQ((*store_->find("a"))->revision, 2);
+}
+
+TEST_P(StoreTest, KnowsNothingOfARemovedConsumer) {
+    auto current = *store_->create(consumer("a"));
+    ASSERT_TRUE(store_->remove("a"));
+    EXPECT_FALSE(*store_->find("a"));
+    EXPECT_TRUE(store_->list()->empty());
+    EXPECT_EQ(store_->replace(current).error().kind, StoreError::Kind::missing);
+    EXPECT_EQ(store_->remove("a").error().kind, StoreError::Kind::missing);
+    EXPECT_TRUE(store_->create(consumer("a"))) << "its old revisions are gone too";
+}
+
+TEST_P(StoreTest, NeverGivesASequenceTwice) {
+    const auto first = *store_->create(consumer("a"));
+    ASSERT_TRUE(store_->remove("a"));
+    EXPECT_GT(store_->create(consumer("b"))->sequence, first.sequence);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sqlite, StoreTest, ::testing::Values(+[]() -> std::unique_ptr<StoreUnderTest> { return std::make_unique<SqliteUnderTest>(); }));
+
+TEST(SqliteStore, ItsFilesArePrivate) {
+    SqliteUnderTest under_test;
+    const auto store = under_test.open();
+    for (const auto* name : {"/test.db", "/test.db-wal"}) {
+        struct stat info {};
+        ASSERT_EQ(stat((under_test.folder_ + name).c_str(), &info), 0) << name;
+        EXPECT_EQ(info.st_mode & 0777, 0600U) << name;
+    }
+}
+
+TEST(SqliteStore, RefusesWhatIsNoDatabase) {
+    const auto store = SqliteStore::open("/proc/nowhere/x.db");
+    ASSERT_FALSE(store);
+    EXPECT_NE(store.error().reason.find("/proc/nowhere/x.db"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace fetcher
