@@ -53,9 +53,9 @@ def test_a_write_that_fails_is_tried_again(running, flow):
     server, _ = running
     flow.stream.send(1000)
     flow.wait_complete(15)
-    with Strace(server.pid, "write,writev,pwrite64,pwritev", "error=EIO:when=2+3"):
+    with Strace(server.pid, "write,writev,pwrite64,pwritev", "error=EIO:when=2+3", path=flow.path) as strace:
         flow.stream.send(5000)
-        time.sleep(2)
+        wait_until(strace.injected, 10, "a write fails")
         flow.assert_holds()
     flow.wait_complete(40)
 

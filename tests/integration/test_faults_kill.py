@@ -105,8 +105,8 @@ def test_a_kill_while_a_killed_tail_is_cut_off_loses_and_doubles_nothing(make_se
     server = start_flow(make_server, flow, fsync_interval="1s")
     hits = 0
     for calls in ("ftruncate", "fdatasync", "fsync", "pwrite64", "flock"):
-        flow.stream.send(10_000)
         size = flow.size()
+        flow.stream.send(10_000)
         wait_until(lambda: flow.size() >= size + 1_000_000, 10, "a tail that is not synced yet")
         server.kill9()
         flow.assert_holds()

@@ -88,19 +88,30 @@ class Cluster:
 
 
 class OwnBroker(Cluster):
-    """A broker that a test may kill: an instance of its own on ports of its own."""
+    """A broker that a test may kill: an instance of its own on ports of its own.
 
-    def __init__(self, folder, extra_properties=""):
-        port = free_port()
+    extra_listener: (port, advertised port) of a second listener, for clients that come through a proxy."""
+
+    def __init__(self, folder, extra_listener=None):
+        port, controller_port = free_port(), free_port()
         super().__init__(f"127.0.0.1:{port}")
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        # A broker that was killed is let back into its cluster when its old session is over: soon.
+        properties = ["broker.session.timeout.ms=2000", "broker.heartbeat.interval.ms=500"]
+        if extra_listener:
+            behind, advertised = extra_listener
+            properties += [
+                f"listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller_port}",
+                f"advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{advertised}",
+                "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            ]
         self._environment = dict(
             os.environ,
             KAFKA_DIR=str(self.folder),
             KAFKA_PORT=str(port),
-            KAFKA_CONTROLLER_PORT=str(free_port()),
-            KAFKA_EXTRA_PROPERTIES=extra_properties,
+            KAFKA_CONTROLLER_PORT=str(controller_port),
+            KAFKA_EXTRA_PROPERTIES="\n".join(properties),
         )
 
     def _script(self, *arguments):

@@ -85,7 +85,11 @@ class _Sending:
         return self
 
     def __exit__(self, kind, error, traceback):
-        if kind is not None or self._count == 0:
+        if kind is not None:
+            self._process.kill()  # it may wait for a broker that does not come back
+            self._process.communicate()
+            return
+        if self._count == 0:
             self.stop()
         self.wait()
 

@@ -12,10 +12,12 @@ def _expressions(calls, action):
 
 
 class Strace:
-    """with Strace(pid, "fdatasync", "error=EIO:when=2"): the fault is armed; afterwards the process goes on without it."""
+    """with Strace(pid, "fdatasync", "error=EIO:when=2"): the fault is armed; afterwards the process goes on without it.
 
-    def __init__(self, pid, calls, action):
-        self._command = ["strace", "-f", "-p", str(pid), *_expressions(calls, action)]
+    path: only calls on this file."""
+
+    def __init__(self, pid, calls, action, path=None):
+        self._command = ["strace", "-f", "-p", str(pid), *(("-P", str(path)) if path else ()), *_expressions(calls, action)]
         self._process = None
         self.lines = []
 

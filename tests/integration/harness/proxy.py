@@ -1,0 +1,85 @@
+"""A TCP proxy whose connections can be cut, stalled or slowed to a trickle."""
+
+import asyncio
+import threading
+
+
+class Proxy:
+    """Listens on a port of its own and forwards to `target_port` once that is set. Thread: any; its work is done on one of its own."""
+
+    def __init__(self):
+        self.target_port = None
+        self._writers = set()
+        self._open = None  # cleared: nothing is forwarded, connections stay
+        self._bytes_per_second = 0
+        self._loop = asyncio.new_event_loop()
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
+        self._thread.start()
+        assert started.wait(10)
+
+    def _run(self, started):
+        asyncio.set_event_loop(self._loop)
+        self._open = asyncio.Event()
+        self._open.set()
+        self._server = self._loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", 0))
+        self.port = self._server.sockets[0].getsockname()[1]
+        started.set()
+        self._loop.run_forever()
+
+    async def _accept(self, reader, writer):
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
+        except OSError:
+            writer.close()
+            return
+        pair = {writer, far_writer}
+        self._writers |= pair
+        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        self._writers -= pair
+        for end in pair:
+            end.close()
+
+    async def _pump(self, reader, writer):
+        try:
+            while data := await reader.read(self._bytes_per_second or 65536):
+                await self._open.wait()
+                writer.write(data)
+                await writer.drain()
+                if self._bytes_per_second:
+                    await asyncio.sleep(len(data) / self._bytes_per_second)
+            writer.write_eof()
+        except OSError:
+            writer.close()
+
+    def _do(self, function, *arguments):
+        done = threading.Event()
+        self._loop.call_soon_threadsafe(lambda: (function(*arguments), done.set()))
+        assert done.wait(10)
+
+    def cut(self):
+        """Every connection is reset; new ones are let in."""
+        self._do(lambda: [writer.transport.abort() for writer in self._writers])
+
+    def stall(self):
+        """A black hole: connections stay, new ones are taken, nothing comes through."""
+        self._do(lambda: self._open.clear())
+
+    def flow(self):
+        self._do(lambda: self._open.set())
+
+    def throttle(self, bytes_per_second):
+        """0: as fast as it goes."""
+        self._do(lambda: setattr(self, "_bytes_per_second", bytes_per_second))
+
+    def close(self):
+        async def end():
+            self._server.close()
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._loop.stop()
+
+        asyncio.run_coroutine_threadsafe(end(), self._loop)
+        self._thread.join(10)
