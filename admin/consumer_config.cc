@@ -16,7 +16,9 @@ namespace {
 
 std::string pointer_of(size_t index) { return "/processor_configs/" + std::to_string(index); }
 
-ProcessorOwner owner_of(const StoredConsumer& consumer) { return {consumer.consumer_id, consumer.spec.consumer_group, consumer.spec.topic}; }
+ProcessorOwner owner_of(const StoredConsumer& consumer) {
+    return {consumer.consumer_id, consumer.spec.consumer_group, consumer.spec.topic};
+}
 
 tl::unexpected<Problem> invalid(std::vector<FieldError> errors) {
     return problem(422, "The consumer is not valid; see errors.", std::move(errors));
@@ -43,10 +45,12 @@ size_t count_of_type(const std::vector<ProcessorSpec>& processors, const std::st
 }
 
 // The processor that `after` continues; nullptr: it is a new one.
-const ProcessorSpec* predecessor(const ProcessorSpec& after, const std::vector<ProcessorSpec>& all_before, const std::vector<ProcessorSpec>& all_after) {
+const ProcessorSpec* predecessor(const ProcessorSpec& after, const std::vector<ProcessorSpec>& all_before,
+                                 const std::vector<ProcessorSpec>& all_after) {
     for (const auto& before : all_before) {
         if (!after.id.empty() && before.id == after.id) return &before;
-        if (after.id.empty() && before.type == after.type && count_of_type(all_before, after.type) == 1 && count_of_type(all_after, after.type) == 1)
+        if (after.id.empty() && before.type == after.type && count_of_type(all_before, after.type) == 1 &&
+            count_of_type(all_after, after.type) == 1)
             return &before;
     }
     return nullptr;
@@ -59,7 +63,8 @@ std::vector<FieldError> check_ids(const std::vector<ProcessorSpec>& before, cons
         if (after[i].id.empty()) continue;
         const auto* known = predecessor(after[i], before, after);
         if (!known) errors.push_back({pointer_of(i) + "/id", "names no processor of this consumer; leave it out to add one"});
-        else if (known->type != after[i].type) errors.push_back({pointer_of(i) + "/processor_type", "must stay " + known->type + " while the id is kept"});
+        else if (known->type != after[i].type)
+            errors.push_back({pointer_of(i) + "/processor_type", "must stay " + known->type + " while the id is kept"});
         else if (!seen.insert(after[i].id).second) errors.push_back({pointer_of(i) + "/id", "is named twice"});
     }
     return errors;
@@ -93,7 +98,8 @@ std::vector<FieldError> ConsumerConfig::check_processors(const StoredConsumer& c
         }
         auto wrong = validate_by_schema(type->schema(), processor.config);
         if (wrong.empty())
-            for (auto& found : type->check(processor.config, owner_of(consumer), environment_)) wrong.push_back({found.pointer, found.detail});
+            for (auto& found : type->check(processor.config, owner_of(consumer), environment_))
+                wrong.push_back({found.pointer, found.detail});
         for (auto& error : wrong) errors.push_back({pointer_of(i) + "/config" + error.pointer, std::move(error.detail)});
     }
     if (!errors.empty()) return errors;

@@ -7,8 +7,11 @@ using nlohmann::json;
 std::string to_document(const ConsumerSpec& spec) {
     json processors = json::array();
     for (const auto& processor : spec.processors) {
-        processors.push_back({{"id", processor.id}, {"processor_type", processor.type}, {"config", processor.config},
-                              {"created_at", processor.created_at}, {"updated_at", processor.updated_at}});
+        processors.push_back({{"id", processor.id},
+                              {"processor_type", processor.type},
+                              {"config", processor.config},
+                              {"created_at", processor.created_at},
+                              {"updated_at", processor.updated_at}});
     }
     return json{{"broker_ip", spec.broker_ip},
                 {"broker_port", spec.broker_port},
@@ -30,7 +33,8 @@ ConsumerSpec from_document(const std::string& document) {
     spec.auto_offset_reset = root.at("auto_offset_reset");
     spec.partition_assignment_strategy = root.at("partition_assignment_strategy");
     for (const auto& item : root.at("processor_configs"))
-        spec.processors.push_back({item.at("id"), item.at("processor_type"), item.at("config"), item.at("created_at"), item.at("updated_at")});
+        spec.processors.push_back(
+            {item.at("id"), item.at("processor_type"), item.at("config"), item.at("created_at"), item.at("updated_at")});
     return spec;
 }
 

@@ -67,14 +67,16 @@ std::string wrong_topic(const std::string& topic) {
 std::string wrong_group(const std::string& group) {
     if (group.empty()) return "must not be empty";
     if (group.size() > kMaxNameLength) return "must have at most 255 characters";
-    if (std::any_of(group.begin(), group.end(), [](unsigned char c) { return c < ' ' || c == 127; })) return "must not contain control characters";
+    if (std::any_of(group.begin(), group.end(), [](unsigned char c) { return c < ' ' || c == 127; }))
+        return "must not contain control characters";
     return {};
 }
 
 std::string wrong_host(const std::string& host) {
     in6_addr v6{};
     if (host.empty()) return "must not be empty";
-    if (host.find(':') != std::string::npos) return inet_pton(AF_INET6, host.c_str(), &v6) == 1 ? "" : "must be an IP address or a host name, without a port";
+    if (host.find(':') != std::string::npos)
+        return inet_pton(AF_INET6, host.c_str(), &v6) == 1 ? "" : "must be an IP address or a host name, without a port";
     if (host.size() > kMaxNameLength || !consists_of(host, "._-") || host.starts_with('-') || host.starts_with('.') ||
         host.find("..") != std::string::npos)
         return "must be an IP address or a host name";
@@ -96,7 +98,8 @@ std::vector<FieldError> check_consumer_fields(const json& body, BodyKind kind) {
     auto errors = validate_by_schema(consumer_schema(kind), body);
     if (!body.is_object()) return errors;
     for (auto& error : errors)
-        if (auto words = read_only(error.pointer.empty() ? "" : error.pointer.substr(1), kind); !words.empty()) error.detail = std::move(words);
+        if (auto words = read_only(error.pointer.empty() ? "" : error.pointer.substr(1), kind); !words.empty())
+            error.detail = std::move(words);
 
     const std::array<std::pair<const char*, std::string (*)(const std::string&)>, 3> rules{
         {{"topic", wrong_topic}, {"consumer_group", wrong_group}, {"broker_ip", wrong_host}}};

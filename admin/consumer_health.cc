@@ -17,7 +17,8 @@ HealthReason reason(Severity severity, std::string code, std::string detail, std
 }
 
 ConsumerHealth failed(const ConsumerObservation& seen, const std::string& why) {
-    auto failure = reason(Severity::blocked, "failed", why, seen.last_error ? seen.last_error->at : std::chrono::system_clock::time_point{});
+    auto failure =
+        reason(Severity::blocked, "failed", why, seen.last_error ? seen.last_error->at : std::chrono::system_clock::time_point{});
     failure.next_try = seen.next_retry_at;
     return {"ERROR", "error", {std::move(failure)}, seen.next_retry_at};
 }
@@ -42,7 +43,15 @@ ConsumerHealth running(const ConsumerObservation& seen) {
         return {"ACTIVE", "waiting", {reason(Severity::waiting, "starting", "Joining the consumer group.")}, {}};
     }
     if (seen.stalled_since)
-        return {"ACTIVE", "stalled", {reason(Severity::degraded, "stalled", "There is lag, and no record has become durable for a while.", *seen.stalled_since)}, {}};
+        return {"ACTIVE",
+                "stalled",
+                {reason(Severity::degraded, "stalled", "There is lag, and no record has become durable for a while.", *seen.stalled_since)},
+                {}};
+    if (pipeline.partitions.empty())
+        return {"ACTIVE",
+                "waiting",
+                {reason(Severity::waiting, "no_partitions", "The consumer group has not assigned a partition to this process.")},
+                {}};
     return {"ACTIVE", "ok", {}, {}};
 }
 

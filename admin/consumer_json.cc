@@ -42,24 +42,37 @@ json health_json(const ConsumerHealth& health) {
 json processors_json(const StoredConsumer& consumer, const ConsumerConfig& config) {
     json list = json::array();
     for (const auto& processor : consumer.spec.processors)
-        list.push_back({{"id", processor.id}, {"processor_type", processor.type}, {"config", json(config.masked(processor))},
-                        {"created_at", processor.created_at}, {"updated_at", processor.updated_at}});
+        list.push_back({{"id", processor.id},
+                        {"processor_type", processor.type},
+                        {"config", json(config.masked(processor))},
+                        {"created_at", processor.created_at},
+                        {"updated_at", processor.updated_at}});
     return list;
 }
 
 json partitions_json(const PipelineSnapshot& pipeline) {
     json list = json::array();
     for (const auto& p : pipeline.partitions)
-        list.push_back({{"partition", p.partition}, {"position", known(p.position)}, {"durable", known(p.durable)},
-                        {"committed", known(p.committed)}, {"log_end_offset", known(p.log_end_offset)}, {"lag", known(p.lag)}});
+        list.push_back({{"partition", p.partition},
+                        {"position", known(p.position)},
+                        {"durable", known(p.durable)},
+                        {"committed", known(p.committed)},
+                        {"log_end_offset", known(p.log_end_offset)},
+                        {"lag", known(p.lag)}});
     return list;
 }
 
 json processor_metrics_json(const PipelineSnapshot& pipeline) {
     json list = json::array();
     for (const auto& p : pipeline.processors)
-        list.push_back({{"id", p.id}, {"processor_type", p.type}, {"records", p.records}, {"bytes", p.bytes}, {"batches", p.batches},
-                        {"retries", p.retries}, {"errors", p.errors}, {"queued_batches", p.queue_batches}});
+        list.push_back({{"id", p.id},
+                        {"processor_type", p.type},
+                        {"records", p.records},
+                        {"bytes", p.bytes},
+                        {"batches", p.batches},
+                        {"retries", p.retries},
+                        {"errors", p.errors},
+                        {"queued_batches", p.queue_batches}});
     return list;
 }
 
@@ -95,7 +108,8 @@ json metrics_json(const ConsumerObservation& seen) {
 
 }  // namespace
 
-json consumer_json(const StoredConsumer& consumer, const ConsumerHealth& health, const ConsumerObservation& seen, const ConsumerConfig& config) {
+json consumer_json(const StoredConsumer& consumer, const ConsumerHealth& health, const ConsumerObservation& seen,
+                   const ConsumerConfig& config) {
     const auto& spec = consumer.spec;
     json last_error = nullptr;
     if (seen.last_error) last_error = {{"detail", seen.last_error->detail}, {"at", iso_time(seen.last_error->at)}};

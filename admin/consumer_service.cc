@@ -71,7 +71,9 @@ Answer<void> ConsumerService::check_claims(const StoredConsumer& consumer) {
         const auto theirs = config_.claims(other);
         for (size_t i = 0; i < mine.size(); ++i) {
             if (mine[i].empty() || std::find(theirs.begin(), theirs.end(), mine[i]) == theirs.end()) continue;
-            return problem(409, "Consumer " + other.consumer_id + " is active and writes to the same place: " + mine[i] + ". Stop it first, or choose another.",
+            return problem(409,
+                           "Consumer " + other.consumer_id + " is active and writes to the same place: " + mine[i] +
+                               ". Stop it first, or choose another.",
                            {{"/processor_configs/" + std::to_string(i) + "/config", "is in use by consumer " + other.consumer_id}});
         }
     }
@@ -175,7 +177,8 @@ Answer<std::vector<std::string>> ConsumerService::brokers() {
 
 Answer<void> ConsumerService::ready() {
     if (const auto reachable = store_.ping(); !reachable) return problem_of(reachable.error());
-    if (!reconciler_.ready()) return tl::unexpected<Problem>(Problem{503, "The stored consumers have not been started yet.", {}, {{"Retry-After", "1"}}});
+    if (!reconciler_.ready())
+        return tl::unexpected<Problem>(Problem{503, "The stored consumers have not been started yet.", {}, {{"Retry-After", "1"}}});
     return {};
 }
 

@@ -41,13 +41,15 @@ Answer<void> Demo::begin(bool with_token) {
     consumer_id_ = created->stored.consumer_id;
     broker_.generate(kRecordsPerSecond);
     const std::string header = with_token ? " -H \"Authorization: Bearer $API_TOKEN\"" : "";
-    fmt::print("\nThe demo moves {} generated payments a second from the topic {} into a file. Ctrl-C ends it.\n\n"
-               "  the file    tail -f {}\n"
-               "  the API     curl{} {}/api/consumers\n"
-               "  consumer    curl{} {}/api/consumers/{}\n"
-               "  stop it     curl{} -X POST {}/api/consumers/{}/stop\n"
-               "  lag         curl{} '{}/monitor/consumer-group-lag?group_id=demo&topic={}&bootstrap_servers={}'\n\n",
-               kRecordsPerSecond, kTopic, file_, header, url_, header, url_, consumer_id_, header, url_, consumer_id_, header, url_, kTopic, servers);
+    fmt::print(
+        "\nThe demo moves {} generated payments a second from the topic {} into a file. Ctrl-C ends it.\n\n"
+        "  the file    tail -f {}\n"
+        "  the API     curl{} {}/api/consumers\n"
+        "  consumer    curl{} {}/api/consumers/{}\n"
+        "  stop it     curl{} -X POST {}/api/consumers/{}/stop\n"
+        "  lag         curl{} '{}/monitor/consumer-group-lag?group_id=demo&topic={}&bootstrap_servers={}'\n\n",
+        kRecordsPerSecond, kTopic, file_, header, url_, header, url_, consumer_id_, header, url_, consumer_id_, header, url_, kTopic,
+        servers);
     std::fflush(stdout);
     return {};
 }

@@ -98,7 +98,8 @@ void HttpFront::run() {
         for (int i = 0; i < count; ++i) {
             const auto& event = events[static_cast<size_t>(i)];
             if (event.data.u64 == kBell) take_messages();
-            else if (const auto found = connections_.find(event.data.u64); found != connections_.end()) on_event(found->second, event.events);
+            else if (const auto found = connections_.find(event.data.u64); found != connections_.end())
+                on_event(found->second, event.events);
         }
     }
     std::lock_guard lock(mutex_);
@@ -127,7 +128,8 @@ void HttpFront::take_over(int fd) {
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     const auto address = address_of(fd);
     make_room(address);
-    const auto of_address = std::count_if(connections_.begin(), connections_.end(), [&](const auto& entry) { return entry.second.address == address; });
+    const auto of_address =
+        std::count_if(connections_.begin(), connections_.end(), [&](const auto& entry) { return entry.second.address == address; });
     if (connections_.size() >= options_.max_connections || static_cast<size_t>(of_address) >= options_.max_connections_per_address) {
         ::close(fd);  // all others are being served
         return;
@@ -284,7 +286,8 @@ void HttpFront::limit_buffers() {
     const Connection* largest = nullptr;
     for (const auto& [id, connection] : connections_) {
         bytes += connection.received.size();
-        if (connection.state == State::reading && (!largest || connection.received.size() > largest->received.size())) largest = &connection;
+        if (connection.state == State::reading && (!largest || connection.received.size() > largest->received.size()))
+            largest = &connection;
     }
     if (bytes > options_.max_buffered_bytes && largest) close(largest->id);
 }

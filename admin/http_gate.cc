@@ -49,7 +49,8 @@ std::optional<Problem> HttpGate::refuse(const HttpRequest& request, bool is_open
 
 bool HttpGate::is_known_host(const std::string& authority) const {
     const auto host = without_port(authority);
-    return is_loopback(host) || std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& known) { return equals_ignoring_case(known, host); });
+    return is_loopback(host) ||
+           std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& known) { return equals_ignoring_case(known, host); });
 }
 
 std::optional<Problem> HttpGate::refuse_host(const HttpRequest& request) const {
@@ -65,10 +66,10 @@ std::optional<Problem> HttpGate::refuse_origin(const HttpRequest& request) const
     const auto origin = request.header("Origin");
     const auto authority = origin ? authority_of(*origin) : "";
     const auto host = request.header("Host");
-    const bool own = !authority.empty() && ((host && equals_ignoring_case(*host, authority)) ||
-                                            std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& known) {
-                                                return equals_ignoring_case(known, without_port(authority));
-                                            }));
+    const bool own = !authority.empty() &&
+                     ((host && equals_ignoring_case(*host, authority)) || std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& known) {
+                          return equals_ignoring_case(known, without_port(authority));
+                      }));
     if (own) return std::nullopt;
     return Problem{403, "Requests from pages of another origin are refused; list its host in ALLOWED_HOSTS to let it in.", {}, {}};
 }
@@ -81,7 +82,9 @@ std::optional<Problem> HttpGate::refuse_token(const HttpRequest& request) const 
     // Compared as hashes: always the same time, whatever the length and the first wrong byte.
     const auto hash = hash_of(bearer ? given.substr(kScheme.size()) : "");
     if (bearer && CRYPTO_memcmp(hash.data(), token_hash_->data(), hash.size()) == 0) return std::nullopt;
-    return Problem{401, bearer ? "The token is wrong." : "A bearer token is needed: Authorization: Bearer <API_TOKEN>.", {},
+    return Problem{401,
+                   bearer ? "The token is wrong." : "A bearer token is needed: Authorization: Bearer <API_TOKEN>.",
+                   {},
                    {{"WWW-Authenticate", "Bearer realm=\"kafka-fetcher\""}}};
 }
 

@@ -102,7 +102,8 @@ class HttpServer::Impl : public httplib::Server {
 
     Result<void> begin() {
         errno = 0;
-        bound_port_ = options_.port == 0 ? bind_to_any_port(options_.host) : (bind_to_port(options_.host, options_.port) ? options_.port : -1);
+        bound_port_ =
+            options_.port == 0 ? bind_to_any_port(options_.host) : (bind_to_port(options_.host, options_.port) ? options_.port : -1);
         if (bound_port_ < 0) return why_not_bound(errno);
         front_ = std::make_unique<HttpFront>(
             options_.front, HttpFront::Callbacks{[this](std::string head, std::string body) { return serve(head, std::move(body)); },

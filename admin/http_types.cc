@@ -60,11 +60,14 @@ HttpResponse json_response(int status, const nlohmann::ordered_json& body) {
 }
 
 HttpResponse problem_response(const Problem& problem) {
-    nlohmann::ordered_json body = {{"type", "about:blank"}, {"title", status_title(problem.status)}, {"status", problem.status},
-                                   {"detail", problem.detail}, {"errors", nlohmann::ordered_json::array()}};
+    nlohmann::ordered_json body = {{"type", "about:blank"},
+                                   {"title", status_title(problem.status)},
+                                   {"status", problem.status},
+                                   {"detail", problem.detail},
+                                   {"errors", nlohmann::ordered_json::array()}};
     for (const auto& error : problem.errors) body["errors"].push_back({{"pointer", error.pointer}, {"detail", error.detail}});
-    return {problem.status, "application/problem+json",
-            body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n", problem.headers};
+    return {problem.status, "application/problem+json", body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n",
+            problem.headers};
 }
 
 HttpResponse empty_response(int status) { return {status, "", "", {}}; }

@@ -142,7 +142,8 @@ void ManagedConsumer::watch_progress(Time now, const PipelineSnapshot& snapshot)
     const auto standing_for = now - std::max(lagging_since_, snapshot.last_progress);
     if (standing_for < policy_.stall_after) seen_.stalled_since.reset();
     else if (!seen_.stalled_since)
-        seen_.stalled_since = std::chrono::system_clock::now() - std::chrono::duration_cast<std::chrono::system_clock::duration>(standing_for);
+        seen_.stalled_since =
+            std::chrono::system_clock::now() - std::chrono::duration_cast<std::chrono::system_clock::duration>(standing_for);
 }
 
 void ManagedConsumer::shut_down() {

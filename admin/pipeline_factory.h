@@ -8,7 +8,7 @@
 
 namespace fetcher {
 
-// All arguments outlive the factory and its pipelines.
+// All references outlive the factory and its pipelines.
 PipelineFactory make_pipeline_factory(const ProcessorRegistry& registry, const ProcessorEnvironment& environment, MemoryBudget& budget,
                                       bool pin_threads);
 

@@ -16,7 +16,8 @@ Answer<std::map<std::string, std::string>> parse_query(const HttpRequest& reques
         else if (!values.emplace(name, value).second) errors.push_back({"?" + name, "is given twice"});
     }
     for (const auto& parameter : known)
-        if (parameter.required && !request.query.contains(parameter.name)) errors.push_back({"?" + std::string(parameter.name), "is required"});
+        if (parameter.required && !request.query.contains(parameter.name))
+            errors.push_back({"?" + std::string(parameter.name), "is required"});
     if (!errors.empty()) return problem(422, "The query is not valid; see errors.", std::move(errors));
     return values;
 }

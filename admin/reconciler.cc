@@ -23,7 +23,9 @@ Reconciler::Reconciler(ConfigStore& store, PipelineFactory factory, RestartPolic
 
 Reconciler::~Reconciler() { stop(milliseconds{0}); }
 
-void Reconciler::start() { thread_ = std::thread([this] { run(); }); }
+void Reconciler::start() {
+    thread_ = std::thread([this] { run(); });
+}
 
 bool Reconciler::stop(milliseconds timeout) {
     if (!thread_.joinable()) return drained_;

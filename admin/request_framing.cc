@@ -18,7 +18,8 @@ bool is_token(std::string_view text) {
 }
 
 bool is_value(std::string_view text) {
-    return std::all_of(text.begin(), text.end(), [](char c) { return c == '\t' || (c >= ' ' && c != 127) || static_cast<unsigned char>(c) >= 128; });
+    return std::all_of(text.begin(), text.end(),
+                       [](char c) { return c == '\t' || (c >= ' ' && c != 127) || static_cast<unsigned char>(c) >= 128; });
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -36,7 +37,8 @@ Answer<void> parse_request_line(std::string_view line, RequestFrame& frame) {
     const auto target = line.substr(first + 1, last - first - 1);
     const auto version = line.substr(last + 1);
     if (!is_token(method)) return problem(400, "The request line is malformed.");
-    if (version != "HTTP/1.1" && version != "HTTP/1.0") return problem(version.starts_with("HTTP/") ? 505 : 400, "HTTP/1.1 is spoken here.");
+    if (version != "HTTP/1.1" && version != "HTTP/1.0")
+        return problem(version.starts_with("HTTP/") ? 505 : 400, "HTTP/1.1 is spoken here.");
     if (std::find(kMethods.begin(), kMethods.end(), method) == kMethods.end()) return problem(501, "The method is not known.");
     if (!target.starts_with('/') || !std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c < 127; }))
         return problem(400, "The request target must be a path.");
@@ -79,7 +81,8 @@ Answer<void> judge_body(const BodyHeaders& seen, RequestFrame& frame) {
     }
     if (seen.lengths == 0) return {};
     frame.has_length = true;
-    const bool digits = !seen.length.empty() && std::all_of(seen.length.begin(), seen.length.end(), [](char c) { return c >= '0' && c <= '9'; });
+    const bool digits =
+        !seen.length.empty() && std::all_of(seen.length.begin(), seen.length.end(), [](char c) { return c >= '0' && c <= '9'; });
     if (!digits) return problem(400, "The Content-Length is not a number.");
     const auto [end, code] = std::from_chars(seen.length.data(), seen.length.data() + seen.length.size(), frame.body_bytes);
     if (code != std::errc() || frame.body_bytes > kMaxBodyBytes) return problem(413, "The body is larger than 1 MiB.");

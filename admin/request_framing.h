@@ -18,7 +18,7 @@ constexpr size_t kMaxLineBytes = size_t{8} << 10;
 constexpr size_t kMaxHeaders = 64;
 
 struct RequestFrame {
-    std::string path;  // as sent, without the query
+    std::string path;       // as sent, without the query
     size_t head_bytes = 0;  // with the empty line
     size_t body_bytes = 0;
     bool expects_continue = false;

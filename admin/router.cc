@@ -35,10 +35,9 @@ void Router::add(std::string method, std::string_view pattern, HttpHandler handl
 }
 
 bool Router::matches(const Route& route, const std::vector<std::string_view>& path) {
-    return std::equal(route.segments.begin(), route.segments.end(), path.begin(), path.end(),
-                      [](const std::string& pattern, std::string_view segment) {
-                          return is_parameter(pattern) ? !segment.empty() : pattern == segment;
-                      });
+    return std::equal(
+        route.segments.begin(), route.segments.end(), path.begin(), path.end(),
+        [](const std::string& pattern, std::string_view segment) { return is_parameter(pattern) ? !segment.empty() : pattern == segment; });
 }
 
 bool Router::is_open(std::string_view path) const {

@@ -37,12 +37,14 @@ class Monitor {
         const auto query = parse_query(request, {{"group_id", true}, {"topic", true}, {"bootstrap_servers"}});
         if (!query) return problem_response(query.error());
         return answered(*query, [&](const std::string& servers) {
-            return options_.group_lag(servers, query->at("group_id"), query->at("topic"), options_.timeout).map([](const std::map<int32_t, PartitionLag>& partitions) {
-                json body = json::object();
-                for (const auto& [partition, lag] : partitions)
-                    body[std::to_string(partition)] = {{"current_offset", lag.current_offset}, {"log_end_offset", lag.log_end_offset}, {"lag", lag.lag}};
-                return body;
-            });
+            return options_.group_lag(servers, query->at("group_id"), query->at("topic"), options_.timeout)
+                .map([](const std::map<int32_t, PartitionLag>& partitions) {
+                    json body = json::object();
+                    for (const auto& [partition, lag] : partitions)
+                        body[std::to_string(partition)] = {
+                            {"current_offset", lag.current_offset}, {"log_end_offset", lag.log_end_offset}, {"lag", lag.lag}};
+                    return body;
+                });
         });
     }
 
@@ -70,11 +72,15 @@ class Monitor {
         const auto defaults = *parse_list(options_.default_servers);
         known->insert(known->end(), defaults.begin(), defaults.end());
         const auto wanted = *parse_list(*servers);
-        const auto stranger = std::find_if(wanted.begin(), wanted.end(),
-                                           [&](const std::string& server) { return std::find(known->begin(), known->end(), server) == known->end(); });
+        const auto stranger = std::find_if(wanted.begin(), wanted.end(), [&](const std::string& server) {
+            return std::find(known->begin(), known->end(), server) == known->end();
+        });
         if (stranger == wanted.end()) return *servers;
-        return problem(403, *stranger + " is neither in KAFKA_BOOTSTRAP_SERVERS nor a stored consumer's broker. To ask it, list it in MONITOR_BOOTSTRAP_SERVERS.",
-                       {{"?bootstrap_servers", "is not allowed"}});
+        return problem(
+            403,
+            *stranger +
+                " is neither in KAFKA_BOOTSTRAP_SERVERS nor a stored consumer's broker. To ask it, list it in MONITOR_BOOTSTRAP_SERVERS.",
+            {{"?bootstrap_servers", "is not allowed"}});
     }
 
     static Problem problem_of(const KafkaAdminError& error) {

@@ -73,9 +73,14 @@ Parsed<uint64_t> parse_bytes(const std::string& text) {
 }
 
 Parsed<std::string> parse_log_level(const std::string& text) {
-    constexpr std::array<std::pair<const char*, const char*>, 8> kLevels{{{"trace", "trace"}, {"debug", "debug"}, {"info", "info"},
-                                                                          {"warning", "warning"}, {"warn", "warning"}, {"error", "error"},
-                                                                          {"critical", "critical"}, {"off", "off"}}};
+    constexpr std::array<std::pair<const char*, const char*>, 8> kLevels{{{"trace", "trace"},
+                                                                          {"debug", "debug"},
+                                                                          {"info", "info"},
+                                                                          {"warning", "warning"},
+                                                                          {"warn", "warning"},
+                                                                          {"error", "error"},
+                                                                          {"critical", "critical"},
+                                                                          {"off", "off"}}};
     const auto word = lower(text);
     for (const auto& [name, level] : kLevels)
         if (word == name) return std::string(level);
@@ -112,7 +117,8 @@ Parsed<std::string> parse_token(const std::string& text) {
 }
 
 Parsed<std::string> parse_instance_id(const std::string& text) {
-    if (text.empty() || text.size() > 128 || !only(text, "._-")) return wrong("must be 1 to 128 letters, digits, dots, dashes or underscores");
+    if (text.empty() || text.size() > 128 || !only(text, "._-"))
+        return wrong("must be 1 to 128 letters, digits, dots, dashes or underscores");
     return text;
 }
 
@@ -147,7 +153,8 @@ Parsed<std::map<std::string, std::string>> parse_dotenv(const std::string& text)
         if (line.empty() || line.starts_with('#')) continue;
         if (line.starts_with("export ")) line = trimmed(line.substr(7));
         const auto equals = line.find('=');
-        if (equals == std::string::npos || equals == 0) return wrong(".env line " + std::to_string(number) + " is not of the form NAME=value");
+        if (equals == std::string::npos || equals == 0)
+            return wrong(".env line " + std::to_string(number) + " is not of the form NAME=value");
         const auto name = trimmed(line.substr(0, equals));
         auto value = trimmed(line.substr(equals + 1));
         const char quote = value.empty() ? '\0' : value.front();

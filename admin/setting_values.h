@@ -14,11 +14,11 @@ template <class T>
 using Parsed = tl::expected<T, std::string>;
 
 Parsed<uint16_t> parse_port(const std::string& text);
-Parsed<bool> parse_bool(const std::string& text);                 // true, false, 1, 0, yes, no, on, off
-Parsed<uint64_t> parse_bytes(const std::string& text);            // 268435456, 256MiB, 1GiB
-Parsed<std::string> parse_log_level(const std::string& text);     // as spdlog names it
-Parsed<std::string> parse_servers(const std::string& text);       // host:port[,host:port…]
-Parsed<std::string> parse_host(const std::string& text);          // an address to listen on, or a host name
+Parsed<bool> parse_bool(const std::string& text);              // true, false, 1, 0, yes, no, on, off
+Parsed<uint64_t> parse_bytes(const std::string& text);         // 268435456, 256MiB, 1GiB
+Parsed<std::string> parse_log_level(const std::string& text);  // as spdlog names it
+Parsed<std::string> parse_servers(const std::string& text);    // host:port[,host:port…]
+Parsed<std::string> parse_host(const std::string& text);       // an address to listen on, or a host name
 Parsed<std::string> parse_token(const std::string& text);
 Parsed<std::string> parse_instance_id(const std::string& text);
 Parsed<std::vector<std::string>> parse_roots(const std::string& text);  // colon-separated, made absolute

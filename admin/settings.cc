@@ -63,7 +63,8 @@ const std::array kSettings = {
             [](const std::string& text, Settings& s) { return put(parse_instance_id(text), s.instance_id); }},
     Setting{"DATABASE_URL", "URL", "PostgreSQL as the store: not supported by this build; leave it unset",
             [](const std::string&, Settings&) {
-                return std::string("is set, but PostgreSQL as the store is not supported by this build yet; unset it to use SQLite in DATA_DIR");
+                return std::string(
+                    "is set, but PostgreSQL as the store is not supported by this build yet; unset it to use SQLite in DATA_DIR");
             }},
 };
 
@@ -83,13 +84,16 @@ using Texts = std::map<std::string, std::string>;
 tl::expected<Texts, SettingsExit> parse_flags(int argc, const char* const* argv, Settings& settings) {
     CLI::App app("Moves Kafka topics into files, each record once, managed over a REST API.", "kafka-fetcher");
     app.set_version_flag("--version", "kafka-fetcher " FETCHER_VERSION);
-    app.footer("Each option can also be given in the environment or in the file .env of the working directory, under the name in brackets.\n"
-               "A flag wins over the environment, the environment over the file. Give API_TOKEN in one of these rather than as a flag:\n"
-               "other users of the machine can see flags.");
+    app.footer(
+        "Each option can also be given in the environment or in the file .env of the working directory, under the name in brackets.\n"
+        "A flag wins over the environment, the environment over the file. Give API_TOKEN in one of these rather than as a flag:\n"
+        "other users of the machine can see flags.");
     Texts given;
     for (const auto& setting : kSettings)
-        app.add_option(flag_of(setting.name), given[setting.name], std::string(setting.help) + " [" + setting.name + "]")->type_name(setting.placeholder);
-    app.add_flag("--demo", settings.demo, "run with a broker inside the process, generated records and one consumer that writes them to a file");
+        app.add_option(flag_of(setting.name), given[setting.name], std::string(setting.help) + " [" + setting.name + "]")
+            ->type_name(setting.placeholder);
+    app.add_flag("--demo", settings.demo,
+                 "run with a broker inside the process, generated records and one consumer that writes them to a file");
     app.get_formatter()->column_width(44);
     try {
         app.parse(argc, argv);
@@ -97,7 +101,8 @@ tl::expected<Texts, SettingsExit> parse_flags(int argc, const char* const* argv,
         std::ostringstream out, err;
         const int code = app.exit(error, out, err);
         if (code == 0) return tl::unexpected<SettingsExit>(SettingsExit{0, out.str()});
-        return tl::unexpected<SettingsExit>(SettingsExit{2, std::string("kafka-fetcher: ") + error.what() + "\nkafka-fetcher --help shows the options.\n"});
+        return tl::unexpected<SettingsExit>(
+            SettingsExit{2, std::string("kafka-fetcher: ") + error.what() + "\nkafka-fetcher --help shows the options.\n"});
     }
     Texts set;
     for (const auto& setting : kSettings)
@@ -110,7 +115,8 @@ tl::expected<Settings, SettingsExit> completed(Settings settings, bool host_give
     const bool open = settings.api_token.empty();
     if (!host_given) settings.host = open ? "127.0.0.1" : "0.0.0.0";
     if (open && !is_loopback(settings.host) && !settings.allow_unauthenticated)
-        return stop("HOST " + settings.host + " can be reached from other machines, and no API_TOKEN is set. Set API_TOKEN, or leave HOST at "
+        return stop("HOST " + settings.host +
+                    " can be reached from other machines, and no API_TOKEN is set. Set API_TOKEN, or leave HOST at "
                     "127.0.0.1, or insist with ALLOW_UNAUTHENTICATED=true");
     if (settings.demo) settings.data_dir += "/demo";
     if (!roots_given) settings.file_sink_roots = *parse_roots(settings.data_dir + ":/var/log");

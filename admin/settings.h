@@ -17,7 +17,7 @@ struct Settings {
     uint16_t port = 8000;
     std::string data_dir = "./data";
     std::string kafka_bootstrap_servers = "localhost:9092";
-    std::string log_level = "info";  // as spdlog names it
+    std::string log_level = "info";            // as spdlog names it
     std::vector<std::string> file_sink_roots;  // absolute
     uint64_t memory_budget_bytes = uint64_t{256} << 20;
     bool pin_threads = true;

@@ -94,12 +94,14 @@ ConfigStore::Answer<T> SqliteStore::guarded(Work work) {
     try {
         return work();
     } catch (const std::exception& error) {
-        return tl::unexpected<StoreError>(StoreError{StoreError::Kind::unavailable, std::string("The SQLite store failed: ") + error.what()});
+        return tl::unexpected<StoreError>(
+            StoreError{StoreError::Kind::unavailable, std::string("The SQLite store failed: ") + error.what()});
     }
 }
 
 void SqliteStore::write_revision(const StoredConsumer& consumer) {
-    SQLite::Statement insert(*database_, "INSERT INTO consumer_revisions (consumer_id, revision, desired, document, updated_at) VALUES (?, ?, ?, ?, ?)");
+    SQLite::Statement insert(
+        *database_, "INSERT INTO consumer_revisions (consumer_id, revision, desired, document, updated_at) VALUES (?, ?, ?, ?, ?)");
     insert.bind(1, consumer.consumer_id);
     insert.bind(2, consumer.revision);
     insert.bind(3, consumer.desired == Desired::running ? "running" : "stopped");

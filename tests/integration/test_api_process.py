@@ -33,8 +33,9 @@ WRONG = [
 
 @pytest.mark.parametrize("name, value", WRONG, ids=[f"{name}={value}" for name, value in WRONG])
 def test_a_malformed_value_stops_the_start_and_is_named(tmp_path, name, value):
-    for ended in (run(tmp_path, **{name: value}), run(tmp_path, dotenv=f"{name}={value}\n"), run(tmp_path, f"--{name.lower().replace('_', '-')}={value}", dotenv="")):
-        assert ended.returncode != 0 and name in ended.stderr and "hunter2" not in ended.stderr, ended
+    flag = "--" + name.lower().replace("_", "-")
+    for ended in (run(tmp_path, **{name: value}), run(tmp_path, dotenv=f"{name}={value}\n"), run(tmp_path, f"{flag}={value}", dotenv="")):
+        assert ended.returncode != 0 and (name in ended.stderr or flag in ended.stderr) and "hunter2" not in ended.stderr, ended
         assert len(ended.stderr.splitlines()) <= 2
     assert not (tmp_path / "data").exists()
 

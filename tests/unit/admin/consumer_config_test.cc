@@ -53,9 +53,14 @@ class ConsumerConfigTest : public ::testing::Test {
         registry_.add(std::make_unique<SampleType>("other"));
     }
 
-    static json processor(const std::string& type, const std::string& place) { return {{"processor_type", type}, {"config", {{"place", place}}}}; }
+    static json processor(const std::string& type, const std::string& place) {
+        return {{"processor_type", type}, {"config", {{"place", place}}}};
+    }
     static json body() {
-        return {{"broker_ip", "192.168.0.10"}, {"broker_port", 9092}, {"topic", "payments"}, {"consumer_group", "g"},
+        return {{"broker_ip", "192.168.0.10"},
+                {"broker_port", 9092},
+                {"topic", "payments"},
+                {"consumer_group", "g"},
                 {"processor_configs", {processor("sample", "/a")}}};
     }
     json changed(const std::string& field, json value) const {
@@ -108,13 +113,36 @@ TEST_F(ConsumerConfigTest, NamesEveryFieldThatIsWrong) {
 }
 
 TEST_F(ConsumerConfigTest, RefusesWrongFields) {
-    const std::vector<std::pair<std::string, json>> wrong = {
-        {"broker_ip", ""}, {"broker_ip", 7}, {"broker_ip", "a b"}, {"broker_ip", "a:9092"}, {"broker_ip", "a,b"}, {"broker_ip", "http://a"},
-        {"broker_port", 0}, {"broker_port", 65536}, {"broker_port", -1}, {"broker_port", "9092"}, {"broker_port", 90.5}, {"broker_port", nullptr},
-        {"topic", ""}, {"topic", "^pay"}, {"topic", "__consumer_offsets"}, {"topic", "a/b"}, {"topic", "."}, {"topic", std::string(250, 'a')},
-        {"topic", 1}, {"consumer_group", ""}, {"consumer_group", "a\nb"}, {"consumer_group", true}, {"auto_start", "true"},
-        {"auto_offset_reset", "never"}, {"partition_assignment_strategy", "sticky"}, {"processor_configs", json::array()},
-        {"processor_configs", "x"}, {"processor_configs", nullptr}, {"status", "ACTIVE"}, {"consumer_id", "x"}};
+    const std::vector<std::pair<std::string, json>> wrong = {{"broker_ip", ""},
+                                                             {"broker_ip", 7},
+                                                             {"broker_ip", "a b"},
+                                                             {"broker_ip", "a:9092"},
+                                                             {"broker_ip", "a,b"},
+                                                             {"broker_ip", "http://a"},
+                                                             {"broker_port", 0},
+                                                             {"broker_port", 65536},
+                                                             {"broker_port", -1},
+                                                             {"broker_port", "9092"},
+                                                             {"broker_port", 90.5},
+                                                             {"broker_port", nullptr},
+                                                             {"topic", ""},
+                                                             {"topic", "^pay"},
+                                                             {"topic", "__consumer_offsets"},
+                                                             {"topic", "a/b"},
+                                                             {"topic", "."},
+                                                             {"topic", std::string(250, 'a')},
+                                                             {"topic", 1},
+                                                             {"consumer_group", ""},
+                                                             {"consumer_group", "a\nb"},
+                                                             {"consumer_group", true},
+                                                             {"auto_start", "true"},
+                                                             {"auto_offset_reset", "never"},
+                                                             {"partition_assignment_strategy", "sticky"},
+                                                             {"processor_configs", json::array()},
+                                                             {"processor_configs", "x"},
+                                                             {"processor_configs", nullptr},
+                                                             {"status", "ACTIVE"},
+                                                             {"consumer_id", "x"}};
     for (const auto& [field, value] : wrong) EXPECT_EQ(complaints(changed(field, value)), Pointers{"/" + field}) << value;
 }
 
@@ -140,7 +168,8 @@ TEST_F(ConsumerConfigTest, RefusesWrongProcessors) {
         {{{"processor_type", "sample"}, {"config", {{"place", "/a"}, {"workers", 9}}}}, at + "/config/workers"},
         {{{"processor_type", "sample"}, {"config", {{"place", "/a"}, {"workers", 1.5}}}}, at + "/config/workers"},
         {{{"processor_type", "sample"}, {"config", {{"place", "/a"}}}, {"extra", 1}}, at + "/extra"}};
-    for (const auto& [item, pointer] : wrong) EXPECT_EQ(complaints(changed("processor_configs", json::array({item}))), Pointers{pointer}) << item;
+    for (const auto& [item, pointer] : wrong)
+        EXPECT_EQ(complaints(changed("processor_configs", json::array({item}))), Pointers{pointer}) << item;
 }
 
 TEST_F(ConsumerConfigTest, SaysWhatWouldBeRight) {
@@ -152,7 +181,8 @@ TEST_F(ConsumerConfigTest, SaysWhatWouldBeRight) {
 }
 
 TEST_F(ConsumerConfigTest, RefusesOnePlaceForTwoProcessors) {
-    EXPECT_EQ(complaints(changed("processor_configs", {processor("sample", "/a"), processor("sample", "/a")})), Pointers{"/processor_configs/1/config"});
+    EXPECT_EQ(complaints(changed("processor_configs", {processor("sample", "/a"), processor("sample", "/a")})),
+              Pointers{"/processor_configs/1/config"});
 }
 
 TEST_F(ConsumerConfigTest, MergesTopLevelFields) {
@@ -216,7 +246,8 @@ TEST_F(ConsumerConfigTest, SecretsAreMaskedAndSurviveTheWayBack) {
     const auto shown = config_.masked(before.spec.processors[0]);
     EXPECT_EQ(shown.dump().find("hunter2"), std::string::npos);
 
-    const json back = {{"processor_configs", {{{"id", before.spec.processors[0].id}, {"processor_type", "sample"}, {"config", shown}, {"created_at", "t1"}}}}};
+    const json back = {{"processor_configs",
+                        {{{"id", before.spec.processors[0].id}, {"processor_type", "sample"}, {"config", shown}, {"created_at", "t1"}}}}};
     EXPECT_EQ(config_.merge(before, back, "t2")->spec, before.spec);
 }
 

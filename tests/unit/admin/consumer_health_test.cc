@@ -13,6 +13,7 @@ ConsumerObservation running(std::vector<HealthReason> reasons = {}, State state 
     seen.pipeline.emplace();
     seen.pipeline->state = state;
     seen.pipeline->reasons = std::move(reasons);
+    seen.pipeline->partitions = {{}};
     return seen;
 }
 
@@ -34,6 +35,12 @@ TEST(ConsumerHealth, TheWorstReasonDecides) {
     EXPECT_EQ(judged(running({reason(Severity::waiting)})), "ACTIVE waiting");
     EXPECT_EQ(judged(running({reason(Severity::waiting), reason(Severity::degraded)})), "ACTIVE degraded");
     EXPECT_EQ(judged(running({reason(Severity::degraded), reason(Severity::blocked), reason(Severity::waiting)})), "ERROR error");
+}
+
+TEST(ConsumerHealth, WithoutPartitionsItWaits) {
+    auto seen = running();
+    seen.pipeline->partitions.clear();
+    EXPECT_EQ(judged(seen), "ACTIVE waiting");
 }
 
 TEST(ConsumerHealth, AFailureIsAnErrorFromItsFirstMoment) {

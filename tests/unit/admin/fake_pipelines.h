@@ -59,8 +59,8 @@ class FakePipelines {
         return made_.back();
     }
 
-    std::string refusal;        // why the factory makes none
-    bool stop_at_once = true;   // else a test calls end()
+    std::string refusal;       // why the factory makes none
+    bool stop_at_once = true;  // else a test calls end()
 
   private:
     class Fake : public RunningPipeline {

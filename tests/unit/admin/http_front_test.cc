@@ -74,7 +74,9 @@ class HttpServerTest : public ::testing::Test {
         client.send(text);
         return client.receive();
     }
-    bool is_alive() const { return ask("GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").find("\r\n\r\nalive") != std::string::npos; }
+    bool is_alive() const {
+        return ask("GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").find("\r\n\r\nalive") != std::string::npos;
+    }
 
     Router router_;
     std::mutex mutex_;
@@ -84,8 +86,8 @@ class HttpServerTest : public ::testing::Test {
 };
 
 std::string echo(const std::string& body, const std::string& headers = "") {
-    return "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + headers +
-           "\r\n" + body;
+    return "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+           "\r\n" + headers + "\r\n" + body;
 }
 
 TEST_F(HttpServerTest, KeepsAConnectionForSeveralRequests) {
@@ -116,7 +118,9 @@ TEST_F(HttpServerTest, TakesARequestByteByByte) {
 TEST_F(HttpServerTest, AsksForTheBodyOfAClientThatWaits) {
     start();
     const RawClient client(server_->port());
-    client.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n");
+    client.send(
+        "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\nExpect: "
+        "100-continue\r\nConnection: close\r\n\r\n");
     EXPECT_EQ(client.receive("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
     client.send("{}");
     const auto got = client.receive();
@@ -125,9 +129,11 @@ TEST_F(HttpServerTest, AsksForTheBodyOfAClientThatWaits) {
 
 TEST_F(HttpServerTest, ErrorsAreProblems) {
     start();
-    for (const auto* text : {"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", "DELETE /echo HTTP/1.1\r\nHost: localhost\r\n\r\n",
-                             "GET /livez HTTP/1.1\r\nHost: evil.example\r\n\r\n", "nonsense\r\n\r\n", "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
-                             "GET /livez HTTP/1.1\r\nHost: localhost\r\nRange: bytes=9-1\r\n\r\n", "POST /echo HTTP/1.1\r\nHost: localhost\r\n\r\n{}"}) {
+    for (const auto* text :
+         {"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", "DELETE /echo HTTP/1.1\r\nHost: localhost\r\n\r\n",
+          "GET /livez HTTP/1.1\r\nHost: evil.example\r\n\r\n", "nonsense\r\n\r\n",
+          "POST /echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+          "GET /livez HTTP/1.1\r\nHost: localhost\r\nRange: bytes=9-1\r\n\r\n", "POST /echo HTTP/1.1\r\nHost: localhost\r\n\r\n{}"}) {
         const auto got = ask(text);
         EXPECT_NE(got.find("Content-Type: application/problem+json"), std::string::npos) << text << got;
         EXPECT_NE(got.find("\"errors\":[]"), std::string::npos) << got;

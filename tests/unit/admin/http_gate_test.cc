@@ -39,7 +39,8 @@ TEST(HttpGate, RefusesForeignOrigins) {
 
 TEST(HttpGate, AsksForTheToken) {
     EXPECT_EQ(status_of(kToken, get({})), 401);
-    for (const auto* given : {"", "Bearer", "Bearer ", "Bearer wrong-token", "Bearer secret-token2", "Bearer secret-toke", "Basic secret-token", "secret-token"})
+    for (const auto* given : {"", "Bearer", "Bearer ", "Bearer wrong-token", "Bearer secret-token2", "Bearer secret-toke",
+                              "Basic secret-token", "secret-token"})
         EXPECT_EQ(status_of(kToken, get({{"Authorization", given}})), 401) << given;
     EXPECT_EQ(status_of(kToken, get({{"Authorization", "Bearer secret-token"}})), 0);
     EXPECT_EQ(status_of(kToken, get({{"Authorization", "bearer secret-token"}})), 0);
@@ -48,7 +49,9 @@ TEST(HttpGate, AsksForTheToken) {
 
 TEST(HttpGate, LetsOpenRoutesPassWithoutAToken) { EXPECT_EQ(status_of(kToken, get({}), true), 0); }
 
-TEST(HttpGate, WithATokenAnyHostNameWillDo) { EXPECT_EQ(status_of(kToken, get({{"Host", "pod-7"}, {"Authorization", "Bearer secret-token"}})), 0); }
+TEST(HttpGate, WithATokenAnyHostNameWillDo) {
+    EXPECT_EQ(status_of(kToken, get({{"Host", "pod-7"}, {"Authorization", "Bearer secret-token"}})), 0);
+}
 
 TEST(HttpGate, ChangesNeedJson) {
     auto change = get({{"Host", "localhost"}});
@@ -56,7 +59,8 @@ TEST(HttpGate, ChangesNeedJson) {
     EXPECT_EQ(status_of(kLoopback, change), 0) << "a start or stop has no body";
     change.body = "{}";
     EXPECT_EQ(status_of(kLoopback, change), 415);
-    for (const auto* type : {"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonp", ""}) {
+    for (const auto* type :
+         {"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonp", ""}) {
         change.headers = {{"Host", "localhost"}, {"Content-Type", type}};
         EXPECT_EQ(status_of(kLoopback, change), 415) << type;
     }

@@ -11,9 +11,9 @@
 namespace fetcher {
 namespace {
 
+using nlohmann::json;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using nlohmann::json;
 
 // Needs nothing, claims the place it is given.
 class PlaceType : public ProcessorType {
@@ -21,7 +21,9 @@ class PlaceType : public ProcessorType {
     std::string name() const override { return "place"; }
     json schema() const override { return {{"type", "object"}}; }
     std::vector<ConfigProblem> check(const json&, const ProcessorOwner&, const ProcessorEnvironment&) const override { return {}; }
-    std::string claim(const json& config, const ProcessorOwner&, const ProcessorEnvironment&) const override { return config.value("at", ""); }
+    std::string claim(const json& config, const ProcessorOwner&, const ProcessorEnvironment&) const override {
+        return config.value("at", "");
+    }
     Result<std::unique_ptr<Processor>> make(const json&, const ProcessorOwner&, const ProcessorEnvironment&) const override {
         return fatal("not in this test");
     }
@@ -33,7 +35,11 @@ class ReconcilerTest : public ::testing::Test {
     ~ReconcilerTest() override { std::filesystem::remove_all(folder_); }
 
     static json body(const std::string& place, bool auto_start) {
-        return {{"broker_ip", "h"}, {"broker_port", 1}, {"topic", "t"}, {"consumer_group", "g"}, {"auto_start", auto_start},
+        return {{"broker_ip", "h"},
+                {"broker_port", 1},
+                {"topic", "t"},
+                {"consumer_group", "g"},
+                {"auto_start", auto_start},
                 {"processor_configs", {{{"processor_type", "place"}, {"config", {{"at", place}}}}}}};
     }
     std::unique_ptr<ConfigStore> open_store() const {

@@ -52,12 +52,12 @@ TEST(RequestFraming, RefusesBodiesOverTheLimit) {
 TEST(RequestFraming, RefusesContentEncoding) { EXPECT_EQ(status_of(post("Content-Encoding: gzip\r\nContent-Length: 5\r\n")), 415); }
 
 TEST(RequestFraming, RefusesMalformedLines) {
-    EXPECT_EQ(status_of("GET / HTTP/1.1\nHost: a\n\n"), 400);                        // bare LF
-    EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost : a\r\n\r\n"), 400);                 // space before the colon
-    EXPECT_EQ(status_of("GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n"), 400);          // folded line
+    EXPECT_EQ(status_of("GET / HTTP/1.1\nHost: a\n\n"), 400);                // bare LF
+    EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost : a\r\n\r\n"), 400);         // space before the colon
+    EXPECT_EQ(status_of("GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n"), 400);  // folded line
     EXPECT_EQ(status_of("GET / HTTP/1.1\r\nno colon\r\n\r\n"), 400);
     EXPECT_EQ(status_of(std::string("GET / HTTP/1.1\r\nA: b\0c\r\n\r\n", 27)), 400);  // NUL
-    EXPECT_EQ(status_of("GET / HTTP/1.1\r\nA: b\rc\r\n\r\n"), 400);                  // bare CR
+    EXPECT_EQ(status_of("GET / HTTP/1.1\r\nA: b\rc\r\n\r\n"), 400);                   // bare CR
     EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), 400);
     EXPECT_EQ(status_of("GET /a b HTTP/1.1\r\n\r\n"), 400);
     EXPECT_EQ(status_of("GET http://other/ HTTP/1.1\r\n\r\n"), 400);

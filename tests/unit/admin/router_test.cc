@@ -46,7 +46,8 @@ TEST_F(RouterTest, SaysWhatIsAllowed) {
 }
 
 TEST_F(RouterTest, KnowsNoOtherPaths) {
-    for (const auto* path : {"", "/", "api/things", "/api", "/api/things/", "/api/things/7/8", "//api/things", "*"}) EXPECT_EQ(ask("GET", path).status, 404) << path;
+    for (const auto* path : {"", "/", "api/things", "/api", "/api/things/", "/api/things/7/8", "//api/things", "*"})
+        EXPECT_EQ(ask("GET", path).status, 404) << path;
 }
 
 TEST_F(RouterTest, OnlyOpenRoutesAreOpen) {

@@ -59,12 +59,27 @@ TEST(Settings, ListensEverywhereOnlyWithAToken) {
 }
 
 TEST(Settings, NamesTheVariableThatIsWrong) {
-    const std::vector<std::pair<std::string, std::string>> wrong = {
-        {"PORT", "0"}, {"PORT", "65536"}, {"PORT", "80x"}, {"PORT", ""}, {"LOG_LEVEL", "LOUD"}, {"MEMORY_BUDGET", "12 parsecs"},
-        {"MEMORY_BUDGET", "-1"}, {"MEMORY_BUDGET", "99999999999GiB"}, {"MEMORY_BUDGET", "1"}, {"PIN_THREADS", "maybe"},
-        {"ALLOW_UNAUTHENTICATED", "2"}, {"KAFKA_BOOTSTRAP_SERVERS", "localhost"}, {"KAFKA_BOOTSTRAP_SERVERS", "a:1,b"}, {"API_TOKEN", ""},
-        {"API_TOKEN", "has space in it"}, {"INSTANCE_ID", "a/b"}, {"FILE_SINK_ROOTS", ":"}, {"HOST", "a b"}, {"DATA_DIR", ""},
-        {"MONITOR_BOOTSTRAP_SERVERS", "nope"}, {"DATABASE_URL", "postgresql://user:hunter2@db/x"}};
+    const std::vector<std::pair<std::string, std::string>> wrong = {{"PORT", "0"},
+                                                                    {"PORT", "65536"},
+                                                                    {"PORT", "80x"},
+                                                                    {"PORT", ""},
+                                                                    {"LOG_LEVEL", "LOUD"},
+                                                                    {"MEMORY_BUDGET", "12 parsecs"},
+                                                                    {"MEMORY_BUDGET", "-1"},
+                                                                    {"MEMORY_BUDGET", "99999999999GiB"},
+                                                                    {"MEMORY_BUDGET", "1"},
+                                                                    {"PIN_THREADS", "maybe"},
+                                                                    {"ALLOW_UNAUTHENTICATED", "2"},
+                                                                    {"KAFKA_BOOTSTRAP_SERVERS", "localhost"},
+                                                                    {"KAFKA_BOOTSTRAP_SERVERS", "a:1,b"},
+                                                                    {"API_TOKEN", ""},
+                                                                    {"API_TOKEN", "has space in it"},
+                                                                    {"INSTANCE_ID", "a/b"},
+                                                                    {"FILE_SINK_ROOTS", ":"},
+                                                                    {"HOST", "a b"},
+                                                                    {"DATA_DIR", ""},
+                                                                    {"MONITOR_BOOTSTRAP_SERVERS", "nope"},
+                                                                    {"DATABASE_URL", "postgresql://user:hunter2@db/x"}};
     for (const auto& [name, value] : wrong) {
         const auto text = refusal({{}, {{name, value}}, {}});
         EXPECT_NE(text.find(name), std::string::npos) << name << "=" << value << ": " << text;

@@ -136,13 +136,14 @@ TEST_P(StoreTest, NeverGivesASequenceTwice) {
     EXPECT_GT(store_->create(consumer("b"))->sequence, first.sequence);
 }
 
-INSTANTIATE_TEST_SUITE_P(Sqlite, StoreTest, ::testing::Values(+[]() -> std::unique_ptr<StoreUnderTest> { return std::make_unique<SqliteUnderTest>(); }));
+INSTANTIATE_TEST_SUITE_P(Sqlite, StoreTest,
+                         ::testing::Values(+[]() -> std::unique_ptr<StoreUnderTest> { return std::make_unique<SqliteUnderTest>(); }));
 
 TEST(SqliteStore, ItsFilesArePrivate) {
     SqliteUnderTest under_test;
     const auto store = under_test.open();
     for (const auto* name : {"/test.db", "/test.db-wal"}) {
-        struct stat info {};
+        struct stat info{};
         ASSERT_EQ(stat((under_test.folder_ + name).c_str(), &info), 0) << name;
         EXPECT_EQ(info.st_mode & 0777, 0600U) << name;
     }
