@@ -11,12 +11,21 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     const auto digits = static_cast<size_t>(end - text.data());
     if (error != std::errc{} || digits > kMaxDigits) return std::nullopt;
+    std::chrono::milliseconds duration{};
     const std::string_view unit = text.substr(digits);
-    if (unit == "ms") return std::chrono::milliseconds(number);
-    if (unit == "s") return std::chrono::seconds(number);
-    if (unit == "m") return std::chrono::minutes(number);
-    if (unit == "h") return std::chrono::hours(number);
-    return std::nullopt;
+    if (unit == "ms") {
+        duration = std::chrono::milliseconds(number);
+    } else if (unit == "s") {
+        duration = std::chrono::seconds(number);
+    } else if (unit == "m") {
+        duration = std::chrono::minutes(number);
+    } else if (unit == "h") {
+        duration = std::chrono::hours(number);
+    } else {
+        return std::nullopt;
+    }
+    if (duration > kLongestDuration) return std::nullopt;
+    return duration;
 }
 
 }  // namespace fetcher

@@ -11,7 +11,10 @@ namespace fetcher {
 // As a regular expression, for JSON Schemas.
 inline constexpr const char* kDurationPattern = "^[0-9]{1,9}(ms|s|m|h)$";
 
-// nullopt: not a whole number followed by ms, s, m or h.
+// Ten years: far from what a clock's arithmetic can overflow on.
+inline constexpr std::chrono::milliseconds kLongestDuration = std::chrono::hours(24 * 365 * 10);
+
+// nullopt: not a whole number followed by ms, s, m or h, or longer than kLongestDuration.
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 
 }  // namespace fetcher

@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t kMaxFileNameBytes = 215;  // of 255: a rotation and the checkpoint add to it
 constexpr size_t kMaxPathBytes = 3500;
+constexpr std::chrono::milliseconds kLongestFsyncInterval = std::chrono::hours(1);  // until then nothing is committed to Kafka
 
 nlohmann::json duration_schema(const char* standard, const char* description) {
     return {{"type", "string"}, {"pattern", kDurationPattern}, {"default", standard}, {"description", description}};
@@ -20,9 +21,13 @@ void read_duration(const nlohmann::json& config, const char* name, std::chrono::
     if (const auto duration = parse_duration(config[name].get<std::string>())) into = *duration;
 }
 
-void check_duration(const nlohmann::json& config, const char* name, std::vector<ConfigProblem>& problems) {
-    if (!config.contains(name) || !config[name].is_string() || parse_duration(config[name].get<std::string>())) return;
-    problems.push_back({std::string("/") + name, "must be a whole number with a unit: ms, s, m or h, as in \"10s\""});
+void check_duration(const nlohmann::json& config, const char* name, std::chrono::milliseconds longest, const char* longest_text,
+                    std::vector<ConfigProblem>& problems) {
+    if (!config.contains(name)) return;
+    const auto duration = parse_duration(config[name].get<std::string>());
+    if (duration && *duration <= longest) return;
+    problems.push_back({std::string("/") + name,
+                        std::string("must be a whole number with a unit (ms, s, m or h), as in \"10s\", and at most ") + longest_text});
 }
 
 std::string joined(const std::vector<std::string>& roots) {
@@ -80,7 +85,7 @@ nlohmann::json FileSinkOptions::schema() {
                                   "longer fsync_interval compresses better."}};
     properties["fsync_interval"] = duration_schema(
         "100ms", "How long a record may be in the file without being safe from a power cut, and thus without being committed to Kafka. "
-                 "\"0ms\": every batch is synced at once.");
+                 "\"0ms\": every batch is synced at once. At most \"1h\".");
     return {{"$schema", "http://json-schema.org/draft-07/schema#"},
             {"title", "file_sink"},
             {"description", "Appends records to a file, each exactly once."},
@@ -104,8 +109,8 @@ FileSinkOptions FileSinkOptions::from(const nlohmann::json& config) {
 std::vector<ConfigProblem> FileSinkOptions::check(const nlohmann::json& config, const ProcessorOwner& owner,
                                                   const ProcessorEnvironment& environment) {
     std::vector<ConfigProblem> problems;
-    check_duration(config, "rotate_interval", problems);
-    check_duration(config, "fsync_interval", problems);
+    check_duration(config, "rotate_interval", kLongestDuration, "87600h", problems);
+    check_duration(config, "fsync_interval", kLongestFsyncInterval, "1h", problems);
     const auto options = from(config);
     auto problem = path_template_problem(options.file_path);
     // The longest partition number stands for all of them.

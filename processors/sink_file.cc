@@ -37,8 +37,10 @@ SinkFile::SinkFile(SystemCalls& calls, SyncThread& sync, SinkFileOptions options
         return;
     }
     rotation_wanted_ = state_.content != options_.format.name();
-    if (state_.begun_ms == 0) state_.begun_ms = unix_ms(calls_.wall_now());  // of somebody else: its age counts from now
-    const auto age = std::chrono::milliseconds(std::max<int64_t>(0, unix_ms(calls_.wall_now()) - state_.begun_ms));
+    const int64_t now_ms = unix_ms(calls_.wall_now());
+    // Of somebody else, or from the future of a clock that went back: its age counts from now.
+    if (state_.begun_ms <= 0 || state_.begun_ms > now_ms) state_.begun_ms = now_ms;
+    const auto age = std::chrono::milliseconds(now_ms - state_.begun_ms);
     begun_at_ = calls_.now() - age;
 }
 

@@ -34,11 +34,11 @@ class KernelCalls : public SystemCalls {
         how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
         how.mode = (flags & O_CREAT) != 0 ? mode : 0;
         how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-        for (;;) {
+        constexpr int kAttempts = 16;  // EAGAIN: a component was being renamed meanwhile
+        for (int attempt = 1;; attempt++) {
             const long fd = ::syscall(SYS_openat2, folder, path.c_str(), &how, sizeof how);
             if (fd >= 0) return static_cast<int>(fd);
-            // EAGAIN: a component was being renamed meanwhile.
-            if (errno != EINTR && errno != EAGAIN) return -errno;
+            if (errno != EINTR && (errno != EAGAIN || attempt >= kAttempts)) return -errno;
         }
     }
 

@@ -13,11 +13,11 @@ TEST(Duration, ReadsEveryUnit) {
     EXPECT_EQ(parse_duration("10s"), milliseconds(10'000));
     EXPECT_EQ(parse_duration("5m"), milliseconds(300'000));
     EXPECT_EQ(parse_duration("1h"), milliseconds(3'600'000));
-    EXPECT_EQ(parse_duration("999999999h"), std::chrono::hours(999'999'999));
+    EXPECT_EQ(parse_duration("87600h"), kLongestDuration);
 }
 
 TEST(Duration, RefusesEverythingElse) {
-    for (const char* text : {"", "s", "10", "10 s", " 10s", "10s ", "-1s", "+1s", "1.5s", "10S", "10sec", "10d", "0x10s", "9999999999s",
+    for (const char* text : {"", "s", "10", "10 s", " 10s", "10s ", "-1s", "+1s", "1.5s", "10S", "10sec", "10d", "0x10s", "87601h", "999999999h", "9999999999s",
                              "99999999999999999999s", "1s1s", "ms"}) {
         EXPECT_EQ(parse_duration(text), std::nullopt) << text;
     }

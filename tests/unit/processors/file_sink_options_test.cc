@@ -53,6 +53,7 @@ TEST(FileSinkOptions, EveryProblemNamesItsOption) {
     EXPECT_EQ(check({{"file_path", "/data/{nope}"}}).at(0).pointer, "/file_path");
     EXPECT_EQ(check({{"file_path", "/data/../etc/x"}}).at(0).pointer, "/file_path");
     EXPECT_EQ(check({{"file_path", "/data/a"}, {"fsync_interval", "99999999999s"}}).at(0).pointer, "/fsync_interval");
+    EXPECT_EQ(check({{"file_path", "/data/a"}, {"fsync_interval", "61m"}}).at(0).pointer, "/fsync_interval");
     EXPECT_EQ(check({{"file_path", "/data/a"}, {"rotate_interval", "soon"}}).at(0).pointer, "/rotate_interval");
 }
 
