@@ -102,6 +102,7 @@ Result<void> CheckpointFile::load() {
     }
     slot_bytes_ = static_cast<size_t>(slots / 2);
     std::optional<CheckpointState> newest;
+    int intact = 0;
     for (uint64_t slot = 0; slot < 2; slot++) {
         auto text = read_at(folder_->calls(), handle_.fd(), slot_bytes_, kOwnerBytes + slot * slot_bytes_, path());
         if (!text) return tl::unexpected<Error>(text.error());
@@ -109,10 +110,12 @@ Result<void> CheckpointFile::load() {
         if (!state) return fatal(path() + " cannot be used: " + state.error().reason);
         const bool of_this_file =
             *state && (*state)->sequence % 2 == slot && (*state)->file == folder_->path().file;
+        if (of_this_file) intact++;
         if (of_this_file && (!newest || newest->sequence < (*state)->sequence)) newest = std::move(**state);
     }
     if (!newest) return fatal(path() + " is damaged: neither of its two slots is intact, or they are of another file. " + kRemedy);
     state_ = std::move(*newest);
+    fell_back_ = intact == 1;  // both are written when the file is made
     return {};
 }
 

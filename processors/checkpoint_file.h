@@ -39,6 +39,10 @@ class CheckpointFile {
     // As read by open(), or as stored last.
     const CheckpointState& state() const { return state_; }
 
+    // Whether open() found one of the two slots damaged: then state() may be older than what has been acknowledged. A torn write looks
+    // the same as a bad block, so whoever continues must not believe anybody who claims to know more.
+    bool fell_back() const { return fell_back_; }
+
     // Makes the state (its sequence is set here) durable. After an error the object must not be used again.
     Result<void> store(CheckpointState state);
 
@@ -65,6 +69,7 @@ class CheckpointFile {
     SinkOwner owner_;
     FileHandle handle_;
     size_t slot_bytes_ = 0;
+    bool fell_back_ = false;
     CheckpointState state_;
 };
 

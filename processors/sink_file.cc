@@ -53,7 +53,10 @@ Result<std::optional<Position>> SinkFile::add(const std::shared_ptr<Assignment>&
     if (auto synced = sync_now(); !synced) return tl::unexpected<Error>(synced.error());
     if (auto made = make_room_for(assignment); !made) return tl::unexpected<Error>(made.error());
     cursors_[assignment->partition] = Cursor{assignment};
-    return state_.positions.find(assignment->group, assignment->topic, assignment->partition);
+    auto position = state_.positions.find(assignment->group, assignment->topic, assignment->partition);
+    // From the older slot: the group may have committed what only the damaged one said, and the file was cut before it.
+    if (position) position->authoritative = files_.checkpoint.fell_back() && !advanced_.contains(assignment->partition);
+    return position;
 }
 
 // No sync may find its slot too small: room is made when a partition comes.
@@ -71,6 +74,7 @@ void SinkFile::advance(Cursor& cursor, int64_t next_offset) {
     cursor.next_offset = next_offset;
     if (!cursor.stored) {
         const Assignment& a = *cursor.assignment;
+        advanced_.insert(a.partition);
         cursor.stored = &state_.positions.entry(a.group, a.topic, a.topic_id, a.partition);
     }
     *cursor.stored = next_offset;

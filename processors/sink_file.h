@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "engine/processor.h"
 #include "processors/record_encoder.h"
@@ -87,6 +88,7 @@ class SinkFile final : public SyncTarget {
     RecordEncoder encoder_;
     CheckpointState state_;  // as it will be at the next sync; positions run ahead of what is durable
     std::unordered_map<int32_t, Cursor> cursors_;
+    std::unordered_set<int32_t> advanced_;  // partitions whose position this object has moved
     Rotation rotation_ = Rotation::none;
     std::string rotating_to_;
     bool newline_checked_ = false;  // that the file as we found it ends in a newline
