@@ -1,6 +1,6 @@
 // Assignment: one partition for one stay with this process, from its assignment to its revocation.
 //
-// It is the epoch of DESIGN: batches and acks carry a pointer to it, and what comes from an assignment that has been given up is dropped.
+// It is the epoch: batches and acks carry a pointer to it, and what comes from an assignment that has been given up is dropped.
 // Ownership: shared; the poll thread makes it, batches and workers hold it. All members but `revoked` never change.
 // Thread: any
 #pragma once

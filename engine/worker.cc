@@ -53,10 +53,27 @@ void Worker::run() {
         }
         retry_due_opens();
         const auto timer = processor_->wake_at();
-        if (!broken_ && timer && Clock::now() >= *timer) accept(processor_->on_timer(), nullptr);
+        if (!broken_ && timer && Clock::now() >= *timer) serve_timer();
     }
     processor_.reset();  // its threads end before the last word
     push({.kind = Ack::Kind::stopped});
+}
+
+// The processor sets the time of its own next try; the health tells of it meanwhile.
+void Worker::serve_timer() {
+    const Outcome outcome = processor_->on_timer();
+    const bool retrying = outcome.kind == Outcome::Kind::retry;
+    if (retrying) {
+        count(metrics_.errors, 1);
+        count(metrics_.retries, 1);
+        const auto next = processor_->wake_at();
+        const auto pause = next ? std::chrono::duration_cast<std::chrono::milliseconds>(*next - Clock::now()) : kFirstRetry;
+        push({.kind = Ack::Kind::retrying, .text = outcome.reason, .next_try = wall_time_in(pause)});
+    } else if (timer_retrying_) {
+        push({.kind = Ack::Kind::recovered});
+    }
+    timer_retrying_ = retrying;
+    accept(outcome, nullptr);
 }
 
 Clock::time_point Worker::next_wake() const {

@@ -64,6 +64,7 @@ class Worker final : public Acks {
     bool wait_for_retry(const Assignment& assignment, std::chrono::milliseconds pause);
     bool accept(const Outcome& outcome, const Batch* batch);  // false after a fatal outcome: the worker is broken from then on
     void push(Ack ack);
+    void serve_timer();
     Clock::time_point next_wake() const;
 
     const uint32_t index_;
@@ -75,6 +76,7 @@ class Worker final : public Acks {
     WorkerMetrics metrics_;
     std::unordered_map<const Assignment*, int64_t> next_;  // below it the processor has everything
     std::vector<PendingOpen> pending_opens_;
+    bool timer_retrying_ = false;
     bool broken_ = false;  // a fatal outcome was reported: nothing is written any more
     std::thread thread_;
 };

@@ -1,4 +1,4 @@
-"""The broker is killed and comes back under load (FAULTS 11)."""
+"""The broker is killed and comes back under load."""
 
 import time
 

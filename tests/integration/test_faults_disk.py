@@ -1,4 +1,4 @@
-"""A disk that fails, fills up or slows down, and a checkpoint that is damaged (FAULTS 4 to 7)."""
+"""A disk that fails, fills up or slows down, and a checkpoint that is damaged."""
 
 import os
 import shutil

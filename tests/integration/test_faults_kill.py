@@ -1,4 +1,4 @@
-"""kill -9 at random moments and at chosen system calls, SIGTERM under load: every record once, in order per partition (FAULTS 1, 2, 29).
+"""kill -9 at random moments and at chosen system calls, SIGTERM under load: every record once, in order per partition.
 
 After every kill and before the restart, S and A are proven of what lies on the disk. KILLS, KILL_RECORDS and the like make the tests larger.
 """

@@ -1,4 +1,4 @@
-"""Connections to the broker that are cut, swallow everything or trickle (FAULTS 12)."""
+"""Connections to the broker that are cut, swallow everything or trickle."""
 
 import time
 

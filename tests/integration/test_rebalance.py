@@ -1,4 +1,4 @@
-"""Partitions move between processes: storms, a frozen owner that wakes up too late (FAULTS 8 and 9).
+"""Partitions move between processes: storms, a frozen owner that wakes up too late.
 
 Each partition has its file on storage that all processes see: file, checkpoint and lock move with the partition.
 """

@@ -44,10 +44,11 @@ TEST_F(Checkpoint, GivesBackWhatWasStoredLast) {
     const auto file = open();
     ASSERT_TRUE(file && *file);
     EXPECT_EQ((*file)->state().length_bytes, 200U);
+    EXPECT_FALSE((*file)->fell_back());
     EXPECT_EQ((*file)->state().positions.find("group", "topic", 0)->next_offset, 200);
 }
 
-// The promise of FAULTS row 7: the newest state, or the other slot's, or a refusal; never anything else.
+// The newest state, or the other slot's, or a refusal; never anything else.
 TEST_F(Checkpoint, RefusesEveryFlippedByte) {
     const auto intact = two_states();
     size_t newest = 0;
@@ -60,6 +61,8 @@ TEST_F(Checkpoint, RefusesEveryFlippedByte) {
         if (!file) FAIL() << "one slot was intact, byte " << at << ": " << file.error().reason;
         const auto length = (*file)->state().length_bytes;
         ASSERT_TRUE(length == 200 || length == 100) << "byte " << at;
+        // Whoever continues must know that the state may be older than what was acknowledged.
+        ASSERT_EQ((*file)->fell_back(), at >= 4096) << "byte " << at;
         (length == 200 ? newest : older)++;
     }
     EXPECT_EQ(older, 4096U);   // every byte of the newer slot

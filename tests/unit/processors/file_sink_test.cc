@@ -57,6 +57,33 @@ constexpr auto kDurable = Outcome::Kind::durable;
 constexpr auto kRetry = Outcome::Kind::retry;
 constexpr auto kFatal = Outcome::Kind::fatal;
 
+// The newest slot is lost, so the group may have committed what the file no longer has: only the position counts.
+TEST_F(FileSinkOnDisk, APositionFromTheOlderSlotIsAuthoritative) {
+    ASSERT_TRUE(open(p0_));
+    write(p0_, 0, {"one"});
+    ASSERT_EQ(sink_->flush().kind, kDurable);
+    write(p0_, 1, {"two"});
+    ASSERT_EQ(sink_->flush().kind, kDurable);
+    const auto intact = reopen(p0_);
+    ASSERT_TRUE(intact && *intact);
+    EXPECT_FALSE((*intact)->authoritative);
+    EXPECT_EQ((*intact)->next_offset, 2);
+    sink_.reset();
+    auto bytes = *disk_.content(kCheckpoint);
+    for (const size_t slot : {size_t{4096}, size_t{8192}}) {
+        auto damaged = bytes;
+        damaged[slot] = '!';
+        disk_.put(kCheckpoint, damaged);
+        const auto position = reopen(p0_);
+        sink_.reset();
+        ASSERT_TRUE(position && *position);
+        EXPECT_TRUE((*position)->authoritative);
+        if ((*position)->next_offset == 1) return;  // that was the newer one
+        disk_.put(kCheckpoint, bytes);
+    }
+    FAIL() << "neither slot was the newer one";
+}
+
 TEST_F(FileSinkOnDisk, WritesValuesAsTheyAreAndATombstoneAsAnEmptyLine) {
     ASSERT_TRUE(open(p0_));
     batch_.begin(p0_, 0);
