@@ -49,7 +49,7 @@ class Watch:
 @pytest.mark.timeout(180)
 def test_a_slow_processor_beside_a_file_slows_the_consumer_alone(testing_server, cluster, group):
     server = testing_server
-    count = knob("SLOW_RECORDS", 40_000)  # of 4 KiB: several times the memory budget
+    count = knob("SLOW_RECORDS", 30_000)  # of 4 KiB: several times the memory budget
     size = 4096
     topic = cluster.make_topic("slow", PARTITIONS)
     stream = Stream(cluster.servers, topic, PARTITIONS, size=size)
@@ -90,7 +90,7 @@ def test_what_is_fetched_is_delivered_and_never_thrown_away(testing_server, clus
 
     The producer's batches are small: a broker cuts its answers anywhere, and every consumer asks again for a batch that was cut."""
     server = testing_server
-    count, size = knob("SLOW_RECORDS", 40_000), 4096
+    count, size = knob("SLOW_RECORDS", 30_000), 4096
     topic = cluster.make_topic("fetched", PARTITIONS)
     stream = Stream(cluster.servers, topic, PARTITIONS, size=size)
     stream.send(count // PARTITIONS, properties=["batch.size=65536"])

@@ -19,7 +19,7 @@ def test_a_broker_that_is_killed_again_and_again_costs_nothing(make_server, own_
     server = make_server(servers_address=own_broker.servers).start()
     flow = FileFlow(own_broker, stream, group, server.out / "flow.log")
     consumer = server.create_file_sink(own_broker, topic, group, flow.path)
-    kills = knob("BROKER_KILLS", 3)
+    kills = knob("BROKER_KILLS", 2)
     with stream.sending(rate=50_000) as _:
         for _ in range(kills):
             size = flow.size()

@@ -40,7 +40,7 @@ def held(flow):
 def test_members_that_come_and_go_lose_and_double_nothing(make_server, flow, strategy, dice):
     one = add_member(make_server, flow, "one", strategy)
     two = add_member(make_server, flow, "two", strategy)
-    rounds = knob("STORM_ROUNDS", 10)
+    rounds = knob("STORM_ROUNDS", 7)
     with flow.stream.sending(rate=60_000) as _:
         wait_until(lambda: len(held(flow)) == 2, 30, "both have partitions")
         for _ in range(rounds):
