@@ -187,7 +187,8 @@ struct KafkaSource::Client {
             if (error) return events->on_trouble({SourceTrouble::Kind::broker_unreachable, rd_kafka_event_error_string(raw)});
             std::map<int32_t, int64_t> ends;
             for (const auto& found : log_offsets(event)) {
-                if (!found.error) ends[found.partition] = found.offset;
+                if (found.error) return events->on_trouble({SourceTrouble::Kind::broker_unreachable, rd_kafka_err2str(found.error)});
+                ends[found.partition] = found.offset;
             }
             events->on_log_ends(ends);
         }

@@ -313,7 +313,8 @@ void PollLoop::housekeep(TimePoint now) {
     if (now >= next_log_ends_) {
         std::vector<int32_t> all;
         for (const auto& [p, partition] : partitions_) all.push_back(p);
-        if (!all.empty()) source_.ask_log_ends(all);
+        if (all.empty()) all.push_back(0);  // only to know whether the broker answers
+        source_.ask_log_ends(all);
         next_log_ends_ = now + kLogEndInterval;
     }
     if (now >= next_publish_) {
@@ -358,7 +359,7 @@ void PollLoop::on_log_ends(const std::map<int32_t, int64_t>& log_end_offsets) {
 void PollLoop::on_trouble(const SourceTrouble& trouble) {
     switch (trouble.kind) {
         case SourceTrouble::Kind::broker_unreachable:
-            return health_.set(Severity::degraded, "broker_unreachable", trouble.reason);
+            return health_.set(Severity::degraded, "broker_unreachable", "the broker does not answer: " + trouble.reason);
         case SourceTrouble::Kind::topic_missing:
             return fail("topic " + options_.topic + " is gone: " + trouble.reason);
         case SourceTrouble::Kind::fatal:

@@ -22,6 +22,8 @@ Result<std::optional<Position>> FileSink::open(const std::shared_ptr<Assignment>
     if (!file) return tl::unexpected<Error>(std::move(file.error()));
     auto position = (*file)->add(assignment);
     if (position) {
+        // A file that moves with its partition is the same one for every member of the group.
+        if (*position && options_.is_shared_by_members()) (*position)->authoritative = true;
         by_partition_[assignment->partition] = *file;
     } else {
         drop_if_unused(*file);

@@ -119,6 +119,10 @@ std::vector<ConfigProblem> FileSinkOptions::check(const nlohmann::json& config, 
     return problems;
 }
 
+bool FileSinkOptions::is_shared_by_members() const {
+    return has_partition(file_path) && file_path.find("{instance}") == std::string::npos;
+}
+
 std::string FileSinkOptions::path_for(const ProcessorOwner& owner, const ProcessorEnvironment& environment,
                                       std::optional<int32_t> partition) const {
     return expand_path(file_path, {owner.topic, environment.instance_id, owner.consumer_id, partition});

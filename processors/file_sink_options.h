@@ -28,6 +28,8 @@ struct FileSinkOptions {
     static std::vector<ConfigProblem> check(const nlohmann::json& config, const ProcessorOwner& owner,
                                             const ProcessorEnvironment& environment);
 
+    // Whether every member of the group would write a partition into the same file, given that they see the same file system.
+    bool is_shared_by_members() const;
     // The file for a partition; nullopt leaves {partition} as it is.
     std::string path_for(const ProcessorOwner& owner, const ProcessorEnvironment& environment, std::optional<int32_t> partition) const;
 };

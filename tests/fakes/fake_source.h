@@ -111,10 +111,12 @@ class FakeSource final : public Source {
         return {};
     }
     void commit_async(const std::vector<PartitionStart>& offsets) override {
-        script([this, offsets](SourceEvents& e) { answer_commit(offsets, e); });
+        // The broker takes commits in the order in which they were sent; only the answers come late.
+        const bool taken = take_commit(offsets);
+        script([offsets, taken](SourceEvents& e) { answer_commit(offsets, taken, e); });
     }
     Result<void> commit(const std::vector<PartitionStart>& offsets, std::chrono::milliseconds) override {
-        answer_commit(offsets, *sink_);
+        answer_commit(offsets, take_commit(offsets), *sink_);
         return {};
     }
     int64_t fetched_log_end(int32_t) override { return -1; }
@@ -156,16 +158,14 @@ class FakeSource final : public Source {
         const int32_t partition_;
     };
 
-    void answer_commit(const std::vector<PartitionStart>& offsets, SourceEvents& events) {
-        bool fail;
-        {
-            const std::lock_guard lock(mutex_);
-            fail = failing_commits_;
-            for (const auto& at : offsets) {
-                if (!fail) committed_[at.partition] = at.offset;
-            }
-        }
-        fail ? events.on_committed({}, "the test's broker refuses") : events.on_committed(offsets, "");
+    bool take_commit(const std::vector<PartitionStart>& offsets) {
+        const std::lock_guard lock(mutex_);
+        if (failing_commits_) return false;
+        for (const auto& at : offsets) committed_[at.partition] = at.offset;
+        return true;
+    }
+    static void answer_commit(const std::vector<PartitionStart>& offsets, bool taken, SourceEvents& events) {
+        taken ? events.on_committed(offsets, "") : events.on_committed({}, "the test's broker refuses");
     }
 
     Doorbell& doorbell_;
