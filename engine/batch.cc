@@ -9,14 +9,6 @@
 
 namespace fetcher {
 
-void Batch::Buffer::grow(size_t at_least) {
-    const size_t capacity = std::max(at_least, capacity_ + capacity_ / 2);
-    auto bytes = std::make_unique_for_overwrite<char[]>(capacity);
-    if (size_ > 0) std::memcpy(bytes.get(), bytes_.get(), size_);
-    bytes_ = std::move(bytes);
-    capacity_ = capacity;
-}
-
 void Batch::begin(const std::shared_ptr<Assignment>& assignment, int64_t first_offset) {
     assignment_ = assignment;
     first_offset_ = next_offset_ = first_offset;

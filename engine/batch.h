@@ -12,9 +12,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string_view>
 #include <vector>
+
+#include "engine/growing_buffer.h"
 
 namespace fetcher {
 
@@ -52,30 +53,6 @@ class Record {
 
 class Batch {
   public:
-    // A growing byte buffer that never initialises what it grows by.
-    class Buffer {
-      public:
-        const char* data() const { return bytes_.get(); }
-        size_t size() const { return size_; }
-        size_t capacity_bytes() const { return capacity_; }
-        char* extend(size_t bytes) {
-            if (size_ + bytes > capacity_) grow(size_ + bytes);
-            char* at = bytes_.get() + size_;
-            size_ += bytes;
-            return at;
-        }
-        void reserve(size_t bytes) {
-            if (bytes > capacity_) grow(bytes);
-        }
-        void clear() { size_ = 0; }
-
-      private:
-        void grow(size_t at_least);
-        std::unique_ptr<char[]> bytes_;
-        size_t size_ = 0;
-        size_t capacity_ = 0;
-    };
-
     // --- filled by the poll thread -------------------------------------------------------------------------------------
     // Begins a new life of the batch: empty, for `assignment` (outlives the batch's stay in the lanes), starting at first_offset.
     void begin(const std::shared_ptr<Assignment>& assignment, int64_t first_offset);
@@ -123,8 +100,8 @@ class Batch {
     std::shared_ptr<Assignment> assignment_;
     int64_t first_offset_ = 0;
     int64_t next_offset_ = 0;
-    Buffer values_;
-    Buffer sides_;
+    GrowingBuffer values_;
+    GrowingBuffer sides_;
     std::vector<Entry> index_;
 };
 

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/pipeline.h"
+#include "engine/pipeline_snapshot.h"
 
 namespace fetcher {
 

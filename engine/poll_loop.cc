@@ -25,15 +25,8 @@ using Severity = HealthReason::Severity;
 
 PollLoop::PollLoop(PollLoopOptions options, Source& source, std::vector<std::unique_ptr<Worker>>& workers, AckQueue& acks,
                    Doorbell& doorbell, MemoryBudget::Member& memory, HealthBoard& health, SnapshotBoard& snapshots)
-    : options_(std::move(options)),
-      source_(source),
-      workers_(workers),
-      acks_(acks),
-      doorbell_(doorbell),
-      pool_(memory),
-      memory_(memory),
-      health_(health),
-      snapshots_(snapshots),
+    : options_(std::move(options)), source_(source), workers_(workers), acks_(acks), doorbell_(doorbell), pool_(memory),
+      memory_(memory), health_(health), snapshots_(snapshots),
       owing_(workers.size(), 0) {
     for (const auto& worker : workers_) {
         parts_.keys |= worker->parts().keys;
@@ -194,7 +187,6 @@ bool PollLoop::begin(AssignedPartition& partition, const PartitionBounds& bounds
     partition.committed = partition.commit_asked = bounds.committed.value_or(-1);
     partition.asked_log_end = bounds.high;
     partition.state = AssignedPartition::State::flowing;
-    spdlog::debug("consumer {}: partition {} begins at offset {}", options_.consumer_id, start.partition, start.offset);
     return true;
 }
 
@@ -249,9 +241,7 @@ bool PollLoop::drain(AssignedPartition& partition) {
     const DrainResult drained = partition.queue->drain(*batch, parts_, BatchPool::kTargetBytes);
     pool_.account(batch, capacity);
     partition.more = drained.more;
-    if (drained.error) {
-        fail("partition " + std::to_string(partition.assignment->partition) + ": " + drained.error->reason);
-    }
+    if (drained.error) fail("partition " + std::to_string(partition.assignment->partition) + ": " + drained.error->reason);
     if (batch->next_offset() == partition.next_offset) {
         pool_.put_unused(batch);
         return false;
@@ -298,7 +288,7 @@ void PollLoop::close_partitions(const std::vector<int32_t>& partitions, bool los
     const auto all_closed = [&] { return std::ranges::all_of(closing, [](const auto* p) { return p->to_close == 0; }); };
     wait_for(all_closed, Clock::now() + options_.drain_timeout);
     for (auto* partition : closing) partition->assignment->revoked.store(true, std::memory_order_release);
-    for (auto& worker : workers_) worker->lane().wake();
+    for (auto& worker : workers_) worker->lane().wake();  // those that wait for a retry
     if (!lost) commit_dirty(true);
     for (const int32_t p : partitions) partitions_.erase(p);
 }
@@ -311,10 +301,8 @@ void PollLoop::housekeep(TimePoint now) {
         next_commit_ = now + options_.commit_interval;
     }
     if (now >= next_log_ends_) {
-        std::vector<int32_t> all;
-        for (const auto& [p, partition] : partitions_) all.push_back(p);
-        if (all.empty()) all.push_back(0);  // only to know whether the broker answers
-        source_.ask_log_ends(all);
+        // Of partition 0 where there is none of ours: only to know whether the broker answers.
+        source_.ask_log_ends(partitions_.empty() ? std::vector<int32_t>{0} : assigned());
         next_log_ends_ = now + kLogEndInterval;
     }
     if (now >= next_publish_) {
@@ -379,13 +367,9 @@ void PollLoop::publish() {
         snapshot.partitions.push_back(s);
     }
     for (size_t i = 0; i < workers_.size(); i++) {
-        const auto& m = workers_[i]->metrics();
-        ProcessorSnapshot s{.id = options_.processor_ids[i], .queue_batches = static_cast<uint64_t>(owing_[i])};
-        s.records = m.records.load(std::memory_order_relaxed);
-        s.bytes = m.bytes.load(std::memory_order_relaxed);
-        s.batches = m.batches.load(std::memory_order_relaxed);
-        s.retries = m.retries.load(std::memory_order_relaxed);
-        s.errors = m.errors.load(std::memory_order_relaxed);
+        ProcessorSnapshot s = workers_[i]->snapshot();
+        s.id = options_.processor_ids[i];
+        s.queue_batches = static_cast<uint64_t>(owing_[i]);
         snapshot.processors.push_back(std::move(s));
     }
     snapshot.reasons = health_.reasons();
@@ -393,12 +377,16 @@ void PollLoop::publish() {
     snapshots_.publish(std::move(snapshot));
 }
 
+std::vector<int32_t> PollLoop::assigned() const {
+    std::vector<int32_t> all;
+    for (const auto& [p, partition] : partitions_) all.push_back(p);
+    return all;
+}
+
 void PollLoop::shut_down() {
     counters_.state = PipelineSnapshot::State::stopping;
     publish();
-    std::vector<int32_t> all;
-    for (const auto& [p, partition] : partitions_) all.push_back(p);
-    close_partitions(all, false);
+    close_partitions(assigned(), false);
     for (auto& worker : workers_) worker->lane().push({.kind = LaneItem::Kind::stop});
     source_.close(kCloseTimeout);
     // Without a deadline on purpose: a worker that hangs in a system call holds memory and a lock of ours; the process's own deadline

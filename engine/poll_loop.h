@@ -73,6 +73,7 @@ class PollLoop final : private SourceEvents {
     // in between
     void housekeep(TimePoint now);
     void commit_dirty(bool wait);
+    std::vector<int32_t> assigned() const;
     void publish();
     void shut_down();
     void fail(std::string why);

@@ -4,7 +4,7 @@
 
 #include <mutex>
 
-#include "engine/pipeline.h"
+#include "engine/pipeline_snapshot.h"
 
 namespace fetcher {
 

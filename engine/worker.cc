@@ -29,6 +29,16 @@ void Worker::start() {
     pthread_setname_np(thread_.native_handle(), name_.substr(0, 15).c_str());
 }
 
+ProcessorSnapshot Worker::snapshot() const {
+    ProcessorSnapshot now;
+    now.records = metrics_.records.load(std::memory_order_relaxed);
+    now.bytes = metrics_.bytes.load(std::memory_order_relaxed);
+    now.batches = metrics_.batches.load(std::memory_order_relaxed);
+    now.retries = metrics_.retries.load(std::memory_order_relaxed);
+    now.errors = metrics_.errors.load(std::memory_order_relaxed);
+    return now;
+}
+
 void Worker::durable(const std::shared_ptr<Assignment>& assignment, int64_t next_offset) {
     Ack ack{.kind = Ack::Kind::durable, .processor = index_, .assignment = assignment, .offset = next_offset};
     acks_.push(std::move(ack));

@@ -2,7 +2,7 @@
 //
 // It skips what the processor already has, so that several processors of a consumer share one reading although each stands elsewhere.
 // A batch of a revoked assignment is given back unwritten.
-// Threads: constructor, start(), join() admin; lane() see lane.h; metrics() any
+// Threads: constructor, start() admin; lane() see lane.h; snapshot() any
 #pragma once
 
 #include <atomic>
@@ -16,6 +16,7 @@
 #include "engine/ack.h"
 #include "engine/backoff.h"
 #include "engine/lane.h"
+#include "engine/pipeline_snapshot.h"
 #include "engine/processor.h"
 
 namespace fetcher {
@@ -36,7 +37,7 @@ class Worker final : public Acks {
 
     void start();
     Lane& lane() { return lane_; }
-    const WorkerMetrics& metrics() const { return metrics_; }
+    ProcessorSnapshot snapshot() const;  // id, type and queue are the caller's to fill in. Thread: any
     RecordParts parts() const { return processor_->parts(); }
 
     // Acks, for the processor. Thread: any
