@@ -30,7 +30,7 @@ def measure(cluster, options, folder):
     topic = cluster.make_topic("latency", PARTITIONS)
     stream = Stream(cluster.servers, topic, PARTITIONS, size=options.size)
     fetcher = KafkaFetcher(cluster, stream, f"latency-{uuid.uuid4().hex[:10]}", folder / "work", folder / "out" / "records.log")
-    fetcher.file.parent.mkdir(parents=True)
+    fetcher.file.parent.mkdir(parents=True, exist_ok=True)
     count = options.rate * options.seconds
     try:
         fetcher.start()

@@ -31,7 +31,7 @@ def measure(kind, cluster, stream, folder):
     """One run of one contender."""
     group = f"perf-{uuid.uuid4().hex[:10]}"
     contender = kind(cluster, stream, group, folder / "work", folder / "out" / "records.log")
-    contender.file.parent.mkdir(parents=True)
+    contender.file.parent.mkdir(parents=True, exist_ok=True)
     total_bytes = stream.total * (stream.size + 1)
     try:
         began = time.monotonic()
@@ -57,6 +57,15 @@ def measure(kind, cluster, stream, folder):
         return figures
     finally:
         contender.end()
+
+
+def measure_in(parent, kind, cluster, stream):
+    """measure() in a folder that is gone afterwards."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="perf-", dir=parent))
+    try:
+        return measure(kind, cluster, stream, folder)
+    finally:
+        shutil.rmtree(folder)
 
 
 def table(results):
@@ -93,13 +102,10 @@ def main():
     stream.send(options.records // PARTITIONS)
     results = {kind.name: [] for kind in kinds}
     try:
+        measure_in(options.folder, BareLoop, cluster, stream)  # not counted: the broker still writes back what it has just got
         for run in range(options.runs):
             for kind in kinds:
-                folder = pathlib.Path(tempfile.mkdtemp(prefix="perf-", dir=options.folder))
-                try:
-                    figures = measure(kind, cluster, stream, folder)
-                finally:
-                    shutil.rmtree(folder)
+                figures = measure_in(options.folder, kind, cluster, stream)
                 results[kind.name].append(figures)
                 print(f"run {run + 1}: {kind.name}: {json.dumps({k: round(v, 3) for k, v in figures.items()})}", file=sys.stderr, flush=True)
     finally:
