@@ -1,6 +1,7 @@
 #include "engine/kafka_admin.h"
 
 #include <algorithm>
+#include <thread>
 #include <vector>
 
 #include "engine/kafka_client.h"
@@ -41,16 +42,35 @@ KafkaAdmin::Answer<bool> group_has_members(rd_kafka_t* client, const std::string
     return rd_kafka_ConsumerGroupDescription_state(groups[0]) != RD_KAFKA_CONSUMER_GROUP_STATE_DEAD;
 }
 
+// A broker that has never had a group, or has just started, first says that it has no coordinator yet, and means: ask again.
+bool is_coordinator_on_its_way(rd_kafka_resp_err_t error) {
+    return error == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE || error == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS ||
+           error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+}
+
+KafkaAdmin::Answer<KafkaEvent> ask_committed(rd_kafka_t* client, const std::string& group, const rd_kafka_topic_partition_list_t* partitions,
+                                             Deadline deadline) {
+    constexpr Millis kPause{100};
+    for (;;) {
+        auto* request = rd_kafka_ListConsumerGroupOffsets_new(group.c_str(), partitions);
+        const auto options = admin_options(client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, left(deadline));
+        const KafkaQueue queue(rd_kafka_queue_new(client));
+        rd_kafka_ListConsumerGroupOffsets(client, &request, 1, options.get(), queue.get());
+        rd_kafka_ListConsumerGroupOffsets_destroy(request);
+        KafkaEvent event(rd_kafka_queue_poll(queue.get(), timeout_ms(left(deadline))));
+        if (!event) return failed(Kind::unreachable, "the broker does not answer");
+        const auto error = rd_kafka_event_error(event.get());
+        if (!error) return event;
+        if (!is_coordinator_on_its_way(error) || left(deadline) <= kPause) return failed(Kind::unreachable, rd_kafka_event_error_string(event.get()));
+        std::this_thread::sleep_for(kPause);
+    }
+}
+
 // nullptr for `partitions`: of all topics.
 KafkaAdmin::Answer<KafkaAdmin::Offsets> committed(rd_kafka_t* client, const std::string& group,
                                                   const rd_kafka_topic_partition_list_t* partitions, Deadline deadline) {
-    auto* request = rd_kafka_ListConsumerGroupOffsets_new(group.c_str(), partitions);
-    const auto options = admin_options(client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, left(deadline));
-    const KafkaQueue queue(rd_kafka_queue_new(client));
-    rd_kafka_ListConsumerGroupOffsets(client, &request, 1, options.get(), queue.get());
-    rd_kafka_ListConsumerGroupOffsets_destroy(request);
-    auto answer = await_event(queue.get(), left(deadline));
-    if (!answer) return failed(Kind::unreachable, answer.error().reason);
+    const auto answer = ask_committed(client, group, partitions, deadline);
+    if (!answer) return tl::unexpected(answer.error());
     size_t count = 0;
     const auto** groups =
         rd_kafka_ListConsumerGroupOffsets_result_groups(rd_kafka_event_ListConsumerGroupOffsets_result(answer->get()), &count);

@@ -221,6 +221,9 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::create(const KafkaSourceOption
         {"max.partition.fetch.bytes", std::to_string(std::clamp<size_t>(prefetch_kib * 1024, 64 << 10, 1 << 20))},
         {"queued.min.messages", std::to_string(std::clamp<size_t>(prefetch_kib * 1024 / 128, 1'000, 1'000'000))},
         {"fetch.queue.backoff.ms", "5"},
+        // A connection that swallows everything is given up after this long; the largest answer must come through a slow line meanwhile.
+        {"socket.timeout.ms", "30000"},
+        {"fetch.max.bytes", std::to_string(16 << 20)},
         {"topic.metadata.refresh.interval.ms", "10000"},
         {"reconnect.backoff.max.ms", "2000"},
         {"socket.nagle.disable", "true"},

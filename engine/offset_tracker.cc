@@ -13,7 +13,7 @@ OffsetTracker::OffsetTracker(std::vector<int64_t> positions) : positions_(std::m
 
 void OffsetTracker::durable(size_t i, int64_t next_offset) {
     FETCHER_INVARIANT(i < positions_.size(), "an ack comes from a processor of this consumer");
-    FETCHER_INVARIANT(next_offset >= positions_[i], "a durable offset never goes back");
+    if (next_offset <= positions_[i]) return;
     positions_[i] = next_offset;
     watermark_ = *std::ranges::min_element(positions_);
 }

@@ -16,7 +16,8 @@ class OffsetTracker {
     // `positions`: where each processor stands when the partition begins to flow, at least one.
     explicit OffsetTracker(std::vector<int64_t> positions);
 
-    // Processor `i` holds everything below next_offset. An offset that goes back is a broken invariant and aborts.
+    // Processor `i` holds everything below next_offset. One that is lower than the last changes nothing: a sink may acknowledge from two
+    // threads, and their acks come in no particular order.
     void durable(size_t i, int64_t next_offset);
     int64_t of(size_t i) const { return positions_[i]; }
     int64_t watermark() const { return watermark_; }

@@ -39,7 +39,8 @@ struct Position {
 class Acks {
   public:
     virtual ~Acks() = default;
-    // Every record of the assignment's partition below next_offset is durable in this processor's sink. Never goes back.
+    // Every record of the assignment's partition below next_offset is durable in this processor's sink, for good. A lower offset than
+    // one told before says nothing new.
     virtual void durable(const std::shared_ptr<Assignment>& assignment, int64_t next_offset) = 0;
     // Something behind the worker's back failed for good (a background fsync): the consumer stops with this reason and starts again
     // from the sink's position.
