@@ -17,7 +17,7 @@ namespace fetcher {
 class BatchPool {
   public:
     static constexpr size_t kTargetBytes = 256 << 10;  // of values: large enough to make hand-overs rare, small enough for the L2 cache
-    static constexpr size_t kMaxBatches = 128;         // 32 MiB of values: more in flight makes nothing faster
+    static constexpr size_t kMaxBatches = 64;          // 16 MiB of values: more in flight makes nothing faster
 
     explicit BatchPool(MemoryBudget::Member& member) : member_(member) {}
     ~BatchPool();

@@ -33,7 +33,7 @@ struct LaneItem {
 
 class Lane {
   public:
-    static constexpr int kDepth = 64;  // batches
+    static constexpr int kDepth = 32;  // batches
 
     void push(LaneItem item) {
         queue_.enqueue(std::move(item));

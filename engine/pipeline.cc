@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kFindTimeout{1'000};  // also how long a stop may have to wait before the topic is found
 constexpr std::chrono::milliseconds kFindPause{500};
-constexpr uint64_t kPrefetchPerPartition = 8 << 20;       // more makes nothing faster
+constexpr uint64_t kPrefetchPerPartition = 4 << 20;       // librdkafka adds about as much of its own for small records
 constexpr uint64_t kLeastPrefetchPerPartition = 64 << 10;
 constexpr int kGuessedPartitions = 4;
 

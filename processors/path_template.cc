@@ -66,7 +66,7 @@ std::optional<std::string> components_problem(std::string_view path_template) {
     const auto parts = components(path_template);
     if (parts.empty() || path_template.ends_with('/')) return "must name a file, not a folder";
     for (const auto& part : parts) {
-        if (part == "..") return "must not contain '..'; write the path out";
+        if (part == "..") return "must not contain '..', which could lead out of the folders of FILE_SINK_ROOTS; write the path out";
         if (part.size() > kMaxComponentBytes) return "contains a name of more than 255 bytes";
     }
     if (parts.back() == ".") return "must name a file, not a folder";
