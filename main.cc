@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -124,14 +125,22 @@ int run(const Settings& settings) {
     leave_at_next_signal();
     server.stop_accepting();
     const bool drained = reconciler.stop(kDrainTimeout);
-    server.stop(kAnswerGrace);
     if (!drained) {
-        // Nothing is lost: what is not committed is read again. But its threads cannot be waited for.
+        // Nothing is lost: what is not committed is read again. But neither its threads nor those that answer can be waited for.
         spdlog::warn("stopped without having drained everything");
         ::_exit(0);
     }
+    server.stop(kAnswerGrace);
     spdlog::info("stopped");
     return 0;
+}
+
+// Each consumer needs about ten, each connection one: the soft limit of 1024 is for programs that use select().
+void allow_all_descriptors() {
+    rlimit limit{};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace
@@ -147,5 +156,6 @@ int main(int argc, char** argv) {
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     signal(SIGPIPE, SIG_IGN);
     start_log(*settings);
+    allow_all_descriptors();
     return run(*settings);
 }

@@ -9,6 +9,8 @@ BatchPool::~BatchPool() {
 }
 
 Batch* BatchPool::try_take() {
+    // Batches that grew for large records count in full: no more until some are back.
+    if (in_flight() > 0 && member_.over_share()) return nullptr;
     if (!spare_.empty()) {
         Batch* batch = spare_.back();
         spare_.pop_back();

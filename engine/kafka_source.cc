@@ -72,8 +72,8 @@ class KafkaPartitionQueue final : public PartitionQueue {
                 rd_kafka_message_destroy(messages_[static_cast<size_t>(i)]);
             }
             filled = batch.filled_bytes();
-            if (got < static_cast<ssize_t>(want)) return result;
             if (batch.size() > 0) typical_bytes_ = std::max<size_t>(1, filled / batch.size());
+            if (got < static_cast<ssize_t>(want)) return result;
         }
         result.more = true;
         return result;

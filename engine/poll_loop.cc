@@ -161,7 +161,7 @@ void PollLoop::ask_bounds_and_begin(const std::vector<int32_t>& partitions, std:
     if (!bounds) health_.set(Severity::degraded, "broker_unreachable", bounds.error().reason);
     for (const int32_t p : partitions) {
         AssignedPartition& partition = partitions_.at(p);
-        PartitionStart start{p, bounds ? bounds->at(p).high : 0};
+        PartitionStart start{p, bounds ? bounds->at(p).high : kLogEnd};
         if (bounds && partition.all_opened()) begin(partition, bounds->at(p), start);
         starts.push_back(start);
     }
@@ -291,6 +291,8 @@ void PollLoop::close_partitions(const std::vector<int32_t>& partitions, bool los
     for (auto& worker : workers_) worker->lane().wake();  // those that wait for a retry
     if (!lost) commit_dirty(true);
     for (const int32_t p : partitions) partitions_.erase(p);
+    // What stood in the way may have gone with them; a sink that is still stuck says so again at its next try.
+    for (const auto& id : options_.processor_ids) health_.clear("sink_blocked", id), health_.clear("sink_retry", id);
 }
 
 // --- in between ----------------------------------------------------------------------------------------------------------------

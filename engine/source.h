@@ -15,6 +15,8 @@
 
 namespace fetcher {
 
+constexpr int64_t kLogEnd = -1;  // as PartitionStart::offset in assign(): wherever the log ends
+
 struct PartitionStart {
     int32_t partition = 0;
     int64_t offset = 0;
