@@ -15,6 +15,10 @@ void HealthBoard::set(HealthReason::Severity severity, const std::string& code, 
 
 void HealthBoard::clear(const std::string& code, const std::string& processor_id) { reasons_.erase({code, processor_id}); }
 
+void HealthBoard::clear_processor(const std::string& processor_id) {
+    std::erase_if(reasons_, [&](const auto& entry) { return entry.first.second == processor_id; });
+}
+
 std::vector<HealthReason> HealthBoard::reasons() const {
     std::vector<HealthReason> all;
     for (const auto& [key, reason] : reasons_) all.push_back(reason);

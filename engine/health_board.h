@@ -17,7 +17,7 @@ class HealthBoard {
     void set(HealthReason::Severity severity, const std::string& code, std::string detail, const std::string& processor_id = {},
              std::optional<std::chrono::system_clock::time_point> next_try = std::nullopt);
     void clear(const std::string& code, const std::string& processor_id = {});
-    bool has(const std::string& code, const std::string& processor_id = {}) const { return reasons_.contains({code, processor_id}); }
+    void clear_processor(const std::string& processor_id);  // all its reasons
     std::vector<HealthReason> reasons() const;
 
   private:

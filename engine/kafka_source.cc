@@ -90,14 +90,10 @@ class KafkaPartitionQueue final : public PartitionQueue {
             result.error = Error{ErrorKind::transient, std::string(rd_kafka_err2name(message.err)) + ": " + rd_kafka_message_errstr(&message)};
             return;
         }
-        if (message.offset < batch.next_offset()) {
-            result.stale++;
-            return;
-        }
+        if (message.offset < batch.next_offset()) return;  // delivered before
         batch.add(message.offset, rd_kafka_message_timestamp(&message, nullptr), bytes(message.payload, message.len));
         if (parts.keys) batch.add_key(bytes(message.key, message.key_len));
         if (parts.headers) copy_headers(&message, batch);
-        result.records++;
     }
 
     KafkaQueue queue_;

@@ -19,7 +19,6 @@ class OffsetTracker {
     // Processor `i` holds everything below next_offset. One that is lower than the last changes nothing: a sink may acknowledge from two
     // threads, and their acks come in no particular order.
     void durable(size_t i, int64_t next_offset);
-    int64_t of(size_t i) const { return positions_[i]; }
     int64_t watermark() const { return watermark_; }
 
   private:

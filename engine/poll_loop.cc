@@ -288,11 +288,11 @@ void PollLoop::close_partitions(const std::vector<int32_t>& partitions, bool los
     const auto all_closed = [&] { return std::ranges::all_of(closing, [](const auto* p) { return p->to_close == 0; }); };
     wait_for(all_closed, Clock::now() + options_.drain_timeout);
     for (auto* partition : closing) partition->assignment->revoked.store(true, std::memory_order_release);
-    for (auto& worker : workers_) worker->lane().wake();  // those that wait for a retry
+    for (auto& worker : workers_) worker->lane().wake();
     if (!lost) commit_dirty(true);
     for (const int32_t p : partitions) partitions_.erase(p);
     // What stood in the way may have gone with them; a sink that is still stuck says so again at its next try.
-    for (const auto& id : options_.processor_ids) health_.clear("sink_blocked", id), health_.clear("sink_retry", id);
+    for (const auto& id : options_.processor_ids) health_.clear_processor(id);
 }
 
 // --- in between ----------------------------------------------------------------------------------------------------------------

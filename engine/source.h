@@ -58,8 +58,6 @@ class SourceEvents {
 };
 
 struct DrainResult {
-    size_t records = 0;
-    size_t stale = 0;            // below the batch's position: delivered before, dropped
     bool more = false;           // the batch is full, the queue may not be empty
     std::optional<Error> error;  // of this partition; the source must be started anew
 };

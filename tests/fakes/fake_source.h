@@ -147,7 +147,6 @@ class FakeSource final : public Source {
                 }
                 batch.add(it->first, 1'000, it->second);
                 log.position = it->first + 1;
-                result.records++;
                 source_.drained_++;
             }
             return result;
