@@ -42,11 +42,12 @@ ConsumerHealth running(const ConsumerObservation& seen) {
         if (!seen.failure.empty()) return failed(seen, seen.failure);
         return {"ACTIVE", "waiting", {reason(Severity::waiting, "starting", "Joining the consumer group.")}, {}};
     }
-    if (seen.stalled_since)
-        return {"ACTIVE",
-                "stalled",
-                {reason(Severity::degraded, "stalled", "There is lag, and no record has become durable for a while.", *seen.stalled_since)},
-                {}};
+    if (seen.stalled_since) {
+        auto all = reasons;
+        all.push_back(reason(Severity::degraded, "stalled", "There is lag, and no record has become durable for a while.", *seen.stalled_since));
+        return {"ACTIVE", "stalled", std::move(all), {}};
+    }
+    if (has(reasons, Severity::noted)) return {"ACTIVE", "degraded", reasons, {}};
     if (pipeline.partitions.empty())
         return {"ACTIVE",
                 "waiting",

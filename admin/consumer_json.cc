@@ -16,6 +16,7 @@ json time_or_null(const std::optional<std::chrono::system_clock::time_point>& ti
 
 const char* severity_name(HealthReason::Severity severity) {
     switch (severity) {
+        case HealthReason::Severity::noted: return "noted";
         case HealthReason::Severity::waiting: return "waiting";
         case HealthReason::Severity::degraded: return "degraded";
         case HealthReason::Severity::blocked: return "blocked";

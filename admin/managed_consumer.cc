@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <system_error>
 
 namespace fetcher {
 
@@ -62,17 +63,28 @@ void ManagedConsumer::obey_retry_request(Time) {
     if (pipeline_ && !stopping_ && is_blocked(pipeline_->snapshot())) restart_wanted_ = true;
 }
 
+Result<std::shared_ptr<RunningPipeline>> ManagedConsumer::make_and_start() const {
+    try {
+        auto made = factory_(desired_);
+        if (!made) return tl::unexpected<Error>(made.error());
+        (*made)->start();
+        return std::shared_ptr<RunningPipeline>(std::move(*made));
+    } catch (const std::system_error& error) {
+        return transient(std::string("The system has no thread or file descriptor left for it: ") + error.what() +
+                         ". Raise the process's limits, or run fewer consumers");
+    }
+}
+
 void ManagedConsumer::launch(Time now) {
     restart_wanted_ = false;
-    auto made = factory_(desired_);
+    const auto made = make_and_start();
     if (!made) return fail(now, made.error().reason);
-    std::shared_ptr<RunningPipeline> pipeline = std::move(*made);
+    std::shared_ptr<RunningPipeline> pipeline = *made;
     running_spec_ = desired_.spec;
     started_at_ = sampled_at_ = now;
     lagging_since_ = {};
     records_rate_.sample(now, seen_.totals.records);
     bytes_rate_.sample(now, seen_.totals.bytes);
-    pipeline->start();
     spdlog::info("consumer {}: started, topic {}, group {}, revision {}", desired_.consumer_id, desired_.spec.topic,
                  desired_.spec.consumer_group, desired_.revision);
     std::lock_guard lock(mutex_);

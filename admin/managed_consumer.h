@@ -55,6 +55,7 @@ class ManagedConsumer {
     bool wants_running() const { return !removed_ && !shutting_down_ && desired_.desired == Desired::running; }
     bool outdated() const;
     void obey_retry_request(Time now);
+    Result<std::shared_ptr<RunningPipeline>> make_and_start() const;
     void launch(Time now);
     void retire(Time now);
     void fail(Time now, const std::string& why);

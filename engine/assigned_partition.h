@@ -29,6 +29,7 @@ struct AssignedPartition {
     std::vector<std::optional<Position>> positions;  // by processor
     std::vector<bool> opened;                        // by processor
     size_t to_open = 0;
+    std::optional<int64_t> first_end;  // the log's end as first heard in this assignment
 
     // flowing
     std::optional<OffsetTracker> tracker;

@@ -7,12 +7,13 @@
 #include <cerrno>
 #include <cstdint>
 #include <ctime>
-
-#include "engine/result.h"
+#include <system_error>
 
 namespace fetcher {
 
-Doorbell::Doorbell() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) { FETCHER_INVARIANT(fd_ >= 0, "out of file descriptors for an eventfd"); }
+Doorbell::Doorbell() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    if (fd_ < 0) throw std::system_error(errno, std::generic_category(), "no file descriptor for an eventfd");
+}
 
 Doorbell::~Doorbell() { close(fd_); }
 

@@ -11,7 +11,7 @@ namespace fetcher {
 
 class Doorbell {
   public:
-    Doorbell();
+    Doorbell();  // throws std::system_error when the process has no descriptor left
     ~Doorbell();
     Doorbell(const Doorbell&) = delete;
     Doorbell& operator=(const Doorbell&) = delete;

@@ -5,7 +5,7 @@ namespace fetcher {
 void HealthBoard::set(HealthReason::Severity severity, const std::string& code, std::string detail, const std::string& processor_id,
                       std::optional<std::chrono::system_clock::time_point> next_try) {
     auto& reason = reasons_[{code, processor_id}];
-    if (reason.code.empty()) reason.since = std::chrono::system_clock::now();
+    if (reason.code.empty() || severity == HealthReason::Severity::noted) reason.since = std::chrono::system_clock::now();
     reason.severity = severity;
     reason.code = code;
     reason.detail = std::move(detail);
@@ -19,9 +19,12 @@ void HealthBoard::clear_processor(const std::string& processor_id) {
     std::erase_if(reasons_, [&](const auto& entry) { return entry.first.second == processor_id; });
 }
 
-std::vector<HealthReason> HealthBoard::reasons() const {
+std::vector<HealthReason> HealthBoard::reasons(std::chrono::system_clock::time_point now) const {
     std::vector<HealthReason> all;
-    for (const auto& [key, reason] : reasons_) all.push_back(reason);
+    for (const auto& [key, reason] : reasons_) {
+        if (reason.severity == HealthReason::Severity::noted && now - reason.since >= kNotedFor) continue;
+        all.push_back(reason);
+    }
     return all;
 }
 

@@ -1,6 +1,7 @@
 #include "engine/kafka_admin.h"
 
 #include <algorithm>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -19,12 +20,19 @@ Millis left(Deadline deadline) {
     return std::max(Millis(1), std::chrono::duration_cast<Millis>(deadline - std::chrono::steady_clock::now()));
 }
 
-KafkaAdmin::Answer<KafkaHandle> connect(const std::string& servers) {
-    auto conf = make_kafka_conf({{"client.id", "kafka-fetcher-monitor"}, {"bootstrap.servers", servers}});
+// A consumer that never subscribes, so it joins no group. A lighter kind will not do: when the coordinator is not there yet, librdkafka
+// 2.14 asks the client's own group for it, and a client without a group crashes.
+struct LeaveWithoutClosing {
+    void operator()(rd_kafka_t* client) const { rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE); }
+};
+using AdminClient = std::unique_ptr<rd_kafka_t, LeaveWithoutClosing>;
+
+KafkaAdmin::Answer<AdminClient> connect(const std::string& servers, const std::string& group) {
+    auto conf = make_kafka_conf({{"client.id", "kafka-fetcher-monitor"}, {"bootstrap.servers", servers}, {"group.id", group}});
     if (!conf) return failed(Kind::refused, conf.error().reason);
-    auto client = make_kafka_client(RD_KAFKA_PRODUCER, std::move(*conf));  // the lightest kind: it joins no group
+    auto client = make_kafka_client(RD_KAFKA_CONSUMER, std::move(*conf));
     if (!client) return failed(Kind::refused, client.error().reason);
-    return std::move(*client);
+    return AdminClient(client->release());
 }
 
 // Whether the cluster knows the group: it has members, or somebody committed something in its name.
@@ -110,7 +118,7 @@ KafkaAdmin::Answer<std::map<int32_t, int64_t>> log_ends(rd_kafka_t* client, cons
 
 KafkaAdmin::Answer<KafkaAdmin::Offsets> KafkaAdmin::group_offsets(const std::string& servers, const std::string& group, Millis timeout) {
     const Deadline deadline = std::chrono::steady_clock::now() + timeout;
-    auto client = connect(servers);
+    auto client = connect(servers, group);
     if (!client) return tl::unexpected(client.error());
     auto offsets = committed(client->get(), group, nullptr, deadline);
     if (!offsets || !offsets->empty()) return offsets;
@@ -123,7 +131,7 @@ KafkaAdmin::Answer<KafkaAdmin::Offsets> KafkaAdmin::group_offsets(const std::str
 KafkaAdmin::Answer<std::map<int32_t, PartitionLag>> KafkaAdmin::group_lag(const std::string& servers, const std::string& group,
                                                                           const std::string& topic, Millis timeout) {
     const Deadline deadline = std::chrono::steady_clock::now() + timeout;
-    auto client = connect(servers);
+    auto client = connect(servers, group);
     if (!client) return tl::unexpected(client.error());
     const auto partitions = partitions_of(client->get(), topic, deadline);
     if (!partitions) return tl::unexpected(partitions.error());

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <system_error>
 #include <thread>
 
 #include "engine/cpu_pinning.h"
@@ -63,15 +64,24 @@ class Pipeline::Impl {
 
   private:
     void run() {
-        for (auto& worker : workers_) worker->start();
-        std::string failure;
-        {
+        std::string failure = start_workers();
+        if (failure.empty()) {
             MemoryBudget::Member memory(budget_);
             failure = consume(memory);
         }
         for (auto& worker : workers_) worker->lane().push({.kind = LaneItem::Kind::stop});  // a second one is never read
         for (auto& worker : workers_) worker.reset();
         finish(failure);
+    }
+
+    // Returns why not, "" if all run.
+    std::string start_workers() {
+        try {
+            for (auto& worker : workers_) worker->start();
+        } catch (const std::system_error& error) {
+            return std::string("the system refuses a thread: ") + error.what();
+        }
+        return "";
     }
 
     // From the first look at the broker to the end. Returns why it failed, "" if it was stopped.

@@ -41,6 +41,7 @@ struct PipelineProcessor {
 
 class Pipeline {
   public:
+    // The constructor and start() throw std::system_error where the system has no descriptor or thread left.
     Pipeline(PipelineOptions options, std::vector<PipelineProcessor> processors, MemoryBudget& budget);
     ~Pipeline();  // stops and joins
     Pipeline(const Pipeline&) = delete;

@@ -13,6 +13,7 @@ namespace fetcher {
 // Why records do not flow, or not as they should.
 struct HealthReason {
     enum class Severity {
+        noted,     // something happened that a person should know; records flow. ACTIVE, degraded for kNotedFor
         waiting,   // for something outside: broker, topic, partitions. The consumer is ACTIVE and flows when it appears
         degraded,  // a sink or the broker is being retried. ACTIVE
         blocked,   // a sink cannot be opened; tried again at next_try. The consumer shows ERROR meanwhile

@@ -60,7 +60,8 @@ class PollLoop final : private SourceEvents {
 
     // partitions come
     void add_partition(int32_t partition);
-    void ask_bounds_and_begin(const std::vector<int32_t>& partitions, std::vector<PartitionStart>& starts);
+    void ask_bounds_and_begin(const std::vector<int32_t>& partitions, std::vector<PartitionStart>& starts,
+                              std::chrono::milliseconds timeout);
     bool begin(AssignedPartition& partition, const PartitionBounds& bounds, PartitionStart& start);
     void begin_late();
     // records flow

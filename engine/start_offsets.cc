@@ -16,7 +16,7 @@ int64_t within_log(int64_t offset, const StartQuestion& q, std::vector<std::stri
 }
 
 int64_t begin_without_position(const StartQuestion& q, std::vector<std::string>& gaps) {
-    const int64_t by_policy = q.latest ? q.bounds.high : q.bounds.low;
+    const int64_t by_policy = q.latest ? std::clamp(q.first_end, q.bounds.low, q.bounds.high) : q.bounds.low;
     if (!q.bounds.committed) return by_policy;
     if (*q.bounds.committed > q.bounds.high) {
         gaps.push_back(in_partition(q) + "the group's committed offset " + std::to_string(*q.bounds.committed) + " lies beyond the log's end " +

@@ -21,6 +21,7 @@ struct StartQuestion {
     std::string topic_id;                            // now; empty: not known
     PartitionBounds bounds;                          // now
     bool latest = false;                             // auto_offset_reset
+    int64_t first_end = 0;                           // `latest` means: of what comes after this. The log's end when the partition came
     std::vector<std::optional<Position>> positions;  // of each processor, in order
 };
 

@@ -71,7 +71,7 @@ void Worker::run() {
 
 // The processor sets the time of its own next try; the health tells of it meanwhile.
 void Worker::serve_timer() {
-    const Outcome outcome = processor_->on_timer();
+    const Outcome outcome = guarded([&] { return processor_->on_timer(); });
     const bool retrying = outcome.kind == Outcome::Kind::retry;
     if (retrying) {
         count(metrics_.errors, 1);
@@ -115,7 +115,7 @@ bool Worker::handle(LaneItem& item) {
 
 void Worker::open(PendingOpen pending) {
     if (broken_ || pending.assignment->revoked) return;
-    auto position = processor_->open(pending.assignment);
+    auto position = guarded_open(pending.assignment);
     if (position) {
         push({.kind = Ack::Kind::opened, .assignment = pending.assignment, .position = std::move(*position)});
         return;
@@ -131,6 +131,26 @@ void Worker::open(PendingOpen pending) {
     push({.kind = Ack::Kind::blocked, .assignment = pending.assignment, .text = error.reason, .next_try = wall_time_in(pause)});
     pending.due = Clock::now() + pause;
     pending_opens_.push_back(std::move(pending));
+}
+
+// A processor is not to throw. Where one does, or the system has no thread or memory for it, its consumer fails and not the process.
+template <class Call>
+Outcome Worker::guarded(Call&& call) {
+    try {
+        return call();
+    } catch (const std::exception& error) {
+        return Outcome::fatal(std::string("the processor failed: ") + error.what());
+    }
+}
+
+Result<std::optional<Position>> Worker::guarded_open(const std::shared_ptr<Assignment>& assignment) {
+    Result<std::optional<Position>> position = std::nullopt;
+    const auto outcome = guarded([&] {
+        position = processor_->open(assignment);
+        return Outcome::durable();
+    });
+    if (outcome.kind == Outcome::Kind::fatal) return fatal(outcome.reason);
+    return position;
 }
 
 void Worker::retry_due_opens() {
@@ -163,10 +183,9 @@ void Worker::write(Batch* batch) {
 
 bool Worker::deliver(const Batch& batch, size_t first) {
     if (broken_) return false;
-    Outcome last;
-    const bool done = persist(batch.assignment(), [&] { return last = processor_->write(batch, first); });
-    if (!done || !accept(last, &batch)) return false;
-    if (last.kind == Outcome::Kind::durable) {
+    const auto outcome = persist(batch.assignment(), [&] { return processor_->write(batch, first); });
+    if (!outcome || !accept(*outcome, &batch)) return false;
+    if (outcome->kind == Outcome::Kind::durable) {
         push({.kind = Ack::Kind::durable, .assignment = batch.assignment_ptr(), .offset = batch.next_offset()});
     }
     return true;
@@ -175,26 +194,29 @@ bool Worker::deliver(const Batch& batch, size_t first) {
 void Worker::close(const std::shared_ptr<Assignment>& assignment) {
     std::erase_if(pending_opens_, [&](const PendingOpen& pending) { return pending.assignment == assignment; });
     flush(*assignment);
-    processor_->close(*assignment);
+    accept(guarded([&] {
+               processor_->close(*assignment);
+               return Outcome::durable();
+           }),
+           nullptr);
     next_.erase(assignment.get());
     push({.kind = Ack::Kind::closed, .assignment = assignment});
 }
 
 void Worker::flush(const Assignment& assignment) {
     if (broken_) return;
-    Outcome last;
-    if (persist(assignment, [&] { return last = processor_->flush(); })) accept(last, nullptr);
+    if (const auto outcome = persist(assignment, [&] { return processor_->flush(); })) accept(*outcome, nullptr);
 }
 
 template <class Call>
-bool Worker::persist(const Assignment& assignment, Call&& call) {
+std::optional<Outcome> Worker::persist(const Assignment& assignment, Call&& call) {
     Backoff backoff(kFirstRetry, kLongestRetry);
     bool retried = false;
     while (!assignment.revoked.load(std::memory_order_acquire)) {
-        const Outcome outcome = call();
+        Outcome outcome = guarded(call);
         if (outcome.kind != Outcome::Kind::retry) {
             if (retried) push({.kind = Ack::Kind::recovered});
-            return true;
+            return outcome;
         }
         retried = true;
         count(metrics_.errors, 1);
@@ -204,7 +226,7 @@ bool Worker::persist(const Assignment& assignment, Call&& call) {
         if (!wait_for_retry(assignment, pause)) break;
     }
     if (retried) push({.kind = Ack::Kind::recovered});
-    return false;
+    return std::nullopt;
 }
 
 bool Worker::wait_for_retry(const Assignment& assignment, std::chrono::milliseconds pause) {

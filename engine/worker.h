@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -53,15 +54,18 @@ class Worker final : public Acks {
 
     void run();
     bool handle(LaneItem& item);  // false: stop
+    template <class Call>
+    Outcome guarded(Call&& call);
+    Result<std::optional<Position>> guarded_open(const std::shared_ptr<Assignment>& assignment);
     void open(PendingOpen pending);
     void retry_due_opens();
     void write(Batch* batch);
     bool deliver(const Batch& batch, size_t first);  // false: given up, because revoked or broken
     void close(const std::shared_ptr<Assignment>& assignment);
     void flush(const Assignment& assignment);
-    // Calls until it neither asks for a retry nor the assignment is gone. False: given up.
+    // Calls until it neither asks for a retry nor the assignment is gone. nullopt: given up.
     template <class Call>
-    bool persist(const Assignment& assignment, Call&& call);
+    std::optional<Outcome> persist(const Assignment& assignment, Call&& call);
     bool wait_for_retry(const Assignment& assignment, std::chrono::milliseconds pause);
     bool accept(const Outcome& outcome, const Batch* batch);  // false after a fatal outcome: the worker is broken from then on
     void push(Ack ack);

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,7 @@ class FakeStore {
         changed_.notify_all();
     }
     bool keeps_position = true;
+    std::string throws;  // write() throws this
 
   private:
     friend class FakeSink;
@@ -89,6 +91,7 @@ class FakeSink final : public Processor {
     Outcome write(const Batch& batch, size_t first) override {
         std::unique_lock lock(store_.mutex_);
         store_.changed_.wait(lock, [&] { return !store_.corked_; });
+        if (!store_.throws.empty()) throw std::runtime_error(store_.throws);
         if (store_.write_answers_ > 0) {
             store_.write_answers_--;
             return store_.write_answer_;

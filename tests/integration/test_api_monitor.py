@@ -53,6 +53,14 @@ def test_questions_to_dead_clusters_do_not_hold_up_the_rest(api):
         assert {question.result().status for question in asked} == {503, 504}
 
 
+def test_a_broker_that_has_never_had_a_group_is_asked_safely(make_server, own_broker, group):
+    server = make_server(servers_address=own_broker.servers).start()
+    topic = own_broker.make_topic("monitor", partitions=1)
+    assert_problem(server.api("GET", f"{OFFSETS}?group_id={group}"), 404)
+    assert_problem(server.api("GET", f"{LAG}?group_id={group}&topic={topic}"), 404)
+    assert server.alive()
+
+
 def test_a_groups_offsets_and_lag(make_server, cluster, group):
     topic = cluster.make_topic("monitor", partitions=2)
     server = make_server().start()

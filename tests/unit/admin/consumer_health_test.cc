@@ -63,6 +63,14 @@ TEST(ConsumerHealth, AStallIsSaidOnlyWhereNothingElseExplainsIt) {
     EXPECT_EQ(judged(seen), "ACTIVE degraded");
 }
 
+TEST(ConsumerHealth, WhatIsOnlyNotedIsToldButExplainsNoStall) {
+    auto seen = running({reason(Severity::noted)});
+    EXPECT_EQ(judged(seen), "ACTIVE degraded");
+    seen.stalled_since = std::chrono::system_clock::now();
+    EXPECT_EQ(judged(seen), "ACTIVE stalled");
+    EXPECT_EQ(judge_health(Desired::running, seen).reasons.size(), 2U);
+}
+
 TEST(ConsumerHealth, WhatStillDrainsIsNotInactive) {
     auto seen = running();
     seen.stopping = true;

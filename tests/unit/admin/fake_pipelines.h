@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "admin/running_pipeline.h"
@@ -41,6 +42,7 @@ class FakePipelines {
         return [this](const StoredConsumer& consumer) -> Result<std::unique_ptr<RunningPipeline>> {
             std::lock_guard lock(mutex_);
             if (!refusal.empty()) return fatal(refusal);
+            if (exhausted) throw std::system_error(std::make_error_code(std::errc::too_many_files_open));
             auto control = std::make_shared<Control>();
             control->consumer = consumer;
             control->snapshot.state = PipelineSnapshot::State::running;
@@ -60,6 +62,7 @@ class FakePipelines {
     }
 
     std::string refusal;       // why the factory makes none
+    bool exhausted = false;    // the system has no descriptor left
     bool stop_at_once = true;  // else a test calls end()
 
   private:

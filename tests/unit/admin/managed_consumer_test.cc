@@ -160,6 +160,15 @@ TEST_F(ManagedConsumerTest, StaysInErrorUntilTheRestartHasProvenItself) {
     EXPECT_EQ(consumer_.observe().last_error->detail, "broken") << "still to be read";
 }
 
+TEST_F(ManagedConsumerTest, AnExhaustedSystemIsAnErrorOfTheConsumerAndTriedAgain) {
+    pipelines_.exhausted = true;
+    advance(milliseconds{0});
+    EXPECT_EQ(status(), "ERROR");
+    pipelines_.exhausted = false;
+    advance(seconds{2});
+    EXPECT_EQ(pipelines_.count(), 1U);
+}
+
 TEST_F(ManagedConsumerTest, AFactoryThatRefusesIsAnError) {
     pipelines_.refusal = "no such type";
     advance(milliseconds{0});

@@ -18,13 +18,15 @@ using namespace std::chrono_literals;
 
 class RunningLoop {
   public:
-    explicit RunningLoop(std::vector<FakeStore*> stores, std::chrono::milliseconds drain_timeout = 2s) : source(bell_), acks_(bell_) {
+    explicit RunningLoop(std::vector<FakeStore*> stores, std::chrono::milliseconds drain_timeout = 2s, bool latest = false)
+        : source(bell_), acks_(bell_) {
         PollLoopOptions options;
         options.consumer_id = "c";
         options.topic = "t";
         options.group = "g";
         options.commit_interval = 10ms;
         options.drain_timeout = drain_timeout;
+        options.latest = latest;
         for (uint32_t i = 0; i < stores.size(); i++) {
             workers_.push_back(std::make_unique<Worker>(i, "w", std::make_unique<FakeSink>(*stores[i]), acks_));
             options.processor_ids.push_back("p" + std::to_string(i));
@@ -265,6 +267,45 @@ TEST(PollLoop, ABrokerThatDoesNotTellTheBoundsIsAskedAgain) {
     ASSERT_TRUE(store.wait_rows(10));
     loop.stop();
     expect_exact(store, 0, 0, 10);
+}
+
+TEST(PollLoop, LatestMissesNothingThatComesWhileTheSinkCannotBeOpened) {
+    FakeStore store;
+    store.refuse_opens(6);  // about three seconds: longer than an assignment waits
+    RunningLoop loop({&store}, 2s, true);
+    append_numbers(loop.source, 0, 0, 10);
+    loop.source.assign_partitions({0});
+    loop.source.script([&](SourceEvents&) { append_numbers(loop.source, 0, 10, 30); });
+    ASSERT_TRUE(store.wait_rows(20));
+    loop.stop();
+    expect_exact(store, 0, 10, 30);
+}
+
+TEST(PollLoop, APartitionWhoseSinkIsLockedDoesNotHoldUpTheOthers) {
+    FakeStore store;
+    RunningLoop loop({&store});
+    append_numbers(loop.source, 0, 0, 10);
+    loop.source.assign_partitions({0});
+    ASSERT_TRUE(store.wait_rows(10));
+    store.refuse_opens(1'000);
+    loop.source.assign_partitions({1});
+    ASSERT_TRUE(loop.wait_reason("sink_blocked"));
+    append_numbers(loop.source, 0, 10, 20);
+    ASSERT_TRUE(store.wait_rows(20));
+    store.refuse_opens(0);
+    append_numbers(loop.source, 1, 0, 5);
+    ASSERT_TRUE(store.wait_rows(25));
+}
+
+TEST(PollLoop, AProcessorThatThrowsEndsItsConsumerAndNotTheProcess) {
+    FakeStore store;
+    store.throws = "no thread left";
+    RunningLoop loop({&store});
+    append_numbers(loop.source, 0, 0, 10);
+    loop.source.assign_partitions({0});
+    ASSERT_TRUE(loop.wait_finished());
+    EXPECT_NE(loop.failure.find("no thread left"), std::string::npos) << loop.failure;
+    EXPECT_LE(loop.source.committed(0), 0);
 }
 
 TEST(PollLoop, AFailedCommitIsToldAndCoveredByTheNext) {

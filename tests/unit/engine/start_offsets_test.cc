@@ -35,7 +35,18 @@ TEST(StartOffsets, WithoutPositionAndCommitThePolicyDecides) {
     q.bounds.committed.reset();
     EXPECT_EQ(decide_start(q)->read_from, 100);
     q.latest = true;
+    q.first_end = 200;
     EXPECT_EQ(decide_start(q)->read_from, 200);
+}
+
+TEST(StartOffsets, LatestIsWhatCameAfterTheAssignmentHoweverLateTheSinkOpens) {
+    auto q = question({std::nullopt});
+    q.bounds.committed.reset();
+    q.latest = true;
+    q.first_end = 170;
+    EXPECT_EQ(decide_start(q)->read_from, 170);
+    q.first_end = 90;
+    EXPECT_EQ(decide_start(q)->read_from, 100) << "retention has passed it";
 }
 
 TEST(StartOffsets, TellsWhatRetentionRemoved) {

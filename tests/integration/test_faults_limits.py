@@ -1,0 +1,36 @@
+"""The system has no descriptor left: consumers say so and come back by themselves; the process stays and loses nothing."""
+
+import os
+import resource
+
+from harness.flow import FileFlow
+from harness.records import Stream
+from harness.waiting import wait_until
+
+
+def open_descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def test_without_descriptors_consumers_wait_and_lose_nothing(make_server, cluster, group):
+    topic = cluster.make_topic("limits", 1)
+    stream = Stream(cluster.servers, topic, 1)
+    server = make_server().start()
+    flow = FileFlow(cluster, stream, group, server.out / "flow.log")
+    server.create_file_sink(cluster, topic, group, flow.path)
+    stream.send(1_000)
+    wait_until(lambda: flow.size() > 0, 30, "records flow")
+
+    _, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (open_descriptors(server.pid) + 1, hard))
+    late = server.create_file_sink(cluster, topic, f"{group}-late", server.out / "late.log")
+    wait_until(lambda: server.consumer(late)["status"] == "ERROR", 20, "the late consumer says that it cannot run")
+    assert "descriptor" in server.consumer(late)["last_error"]["detail"]
+    stream.send(1_000)
+    assert server.api("GET", "/readyz").status == 200
+
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (hard, hard))
+    flow.wait_complete(60)
+    flow.assert_exact()
+    late_file = server.out / "late.log"
+    wait_until(lambda: late_file.exists() and late_file.stat().st_size == flow.size(), 60, "the late one has everything too")
