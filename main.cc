@@ -89,7 +89,7 @@ int run(const Settings& settings) {
     if (!folder) return refuse_start(folder.error().reason);
     const auto instance_id = settings.instance_id.empty() ? (*folder)->instance_id() : settings.instance_id;
     if (!instance_id) return refuse_start(instance_id.error().reason);
-    const auto store = SqliteStore::open((*folder)->file("kafka-fetcher.db"));
+    const auto store = SqliteStore::open((*folder)->file("db"));
     if (!store) return refuse_start(store.error().reason);
 
     MemoryBudget budget(settings.memory_budget_bytes);

@@ -44,7 +44,7 @@ Result<std::unique_ptr<DataDir>> DataDir::open(const std::string& path) {
         if (error) return fatal("DATA_DIR: cannot make " + absolute + ": " + error.message());
         ::chmod(absolute.c_str(), 0700);
     }
-    const auto lock = absolute + "/" + kLock;
+    const auto lock = path_of(absolute, kLock);
     const int fd = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) return failed("open", lock);
     if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
@@ -72,7 +72,7 @@ Result<std::string> DataDir::instance_id() const {
 Result<void> DataDir::clear() const {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(path_, error)) {
-        if (entry.path().filename() == kLock) continue;
+        if (entry.path() == file(kLock)) continue;
         fs::remove_all(entry.path(), error);
         if (error) break;
     }

@@ -18,7 +18,9 @@ class DataDir {
     DataDir& operator=(const DataDir&) = delete;
 
     const std::string& path() const { return path_; }  // absolute
-    std::string file(const std::string& name) const { return path_ + "/" + name; }
+    // The process's own file of that name. Every one of them begins with "kafka-fetcher.", which no sink's path may contain: DATA_DIR is
+    // a place for sinks as well.
+    std::string file(const std::string& name) const { return path_of(path_, name); }
 
     // The name of this process among its replicas: made once, kept in the folder. Static group membership hangs on it, so that
     // a restart takes its partitions back at once.
@@ -28,6 +30,7 @@ class DataDir {
     Result<void> clear() const;
 
   private:
+    static std::string path_of(const std::string& folder, const std::string& name) { return folder + "/kafka-fetcher." + name; }
     DataDir(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}
 
     std::string path_;

@@ -36,6 +36,7 @@ Result<SinkFile*> FileSink::file_for(int32_t partition) {
     if (const auto found = files_.find(path); found != files_.end()) return found->second.get();
     auto placed = place_beneath(path, environment_.file_sink_roots);
     if (!placed) return fatal(path + " is not beneath a folder of FILE_SINK_ROOTS");
+    if (placed->reserved_name()) return fatal(path + " has a name that is for the server's own files; choose another file_path");
     auto file = SinkFile::open(calls_, sync_,
                                {.path = std::move(*placed),
                                 .format = options_.format,

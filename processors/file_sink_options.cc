@@ -42,6 +42,9 @@ std::optional<std::string> placement_problem(const std::string& path, const Proc
         return path + " is not beneath a folder of FILE_SINK_ROOTS, which is " + joined(environment.file_sink_roots) +
                "; choose a path there or extend FILE_SINK_ROOTS and restart the server";
     }
+    if (const auto name = placed->reserved_name()) {
+        return "contains the name " + *name + "; names that begin with 'kafka-fetcher.' are for the server's own files, choose another";
+    }
     if (path.size() > kMaxPathBytes) return "is longer than 3500 bytes once its placeholders are filled in";
     if (placed->file.size() > kMaxFileNameBytes) return "the file's name is longer than 215 bytes once its placeholders are filled in";
     for (const auto& folder : placed->folders) {

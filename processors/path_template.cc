@@ -8,6 +8,8 @@ namespace {
 constexpr size_t kMaxComponentBytes = 255;
 // Room for what we put behind a file's name: a rotation's time and number, ".checkpoint.new".
 constexpr size_t kMaxFileBytes = kMaxComponentBytes - 40;
+// DataDir names each of the server's files so.
+constexpr std::string_view kReservedPrefix = "kafka-fetcher.";
 constexpr const char* kKnown = "{topic}, {partition}, {instance} and {consumer_id}";
 
 std::vector<std::string> components(std::string_view path) {
@@ -77,6 +79,13 @@ std::optional<std::string> components_problem(std::string_view path_template) {
     return std::nullopt;
 }
 
+// Also in capitals: some file systems do not tell them apart.
+bool is_reserved(std::string_view name) {
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+    return name.size() >= kReservedPrefix.size() &&
+           std::equal(kReservedPrefix.begin(), kReservedPrefix.end(), name.begin(), [&](char a, char b) { return a == lower(b); });
+}
+
 }  // namespace
 
 std::optional<std::string> path_template_problem(std::string_view path_template) {
@@ -118,6 +127,12 @@ std::string RootedPath::relative() const {
 }
 
 std::string RootedPath::absolute() const { return (root == "/" ? "" : root) + "/" + relative(); }
+
+std::optional<std::string> RootedPath::reserved_name() const {
+    const auto found = std::find_if(folders.begin(), folders.end(), is_reserved);
+    if (found != folders.end()) return *found;
+    return is_reserved(file) ? std::optional<std::string>(file) : std::nullopt;
+}
 
 std::optional<RootedPath> place_beneath(std::string_view path, const std::vector<std::string>& roots) {
     const auto parts = components(path);

@@ -36,6 +36,9 @@ struct RootedPath {
 
     std::string relative() const;  // folders and file
     std::string absolute() const;
+    // The first name in it that only the server's own files bear: "kafka-fetcher.…", whatever the folder, so that no root, link or
+    // mount leads to them. nullopt: none, which a sink must have made sure of before it opens anything.
+    std::optional<std::string> reserved_name() const;
 };
 
 // The deepest root that contains `path` (as made by expand_path); nullopt if none does.

@@ -185,6 +185,17 @@ def test_unknown_and_misplaced_options_are_named(api):
     assert_problem(api.api("POST", "/api/consumers", body), 422, "/processor_configs/0/config/colour")
 
 
+def test_the_servers_own_files_are_no_sinks(make_api, tmp_path):
+    server = make_api(roots=tmp_path)
+    own = [file for file in server.data.iterdir()]
+    assert len(own) >= 3
+    for path in [*own, server.data / "KAFKA-FETCHER.DB", server.data / "kafka-fetcher.db-journal" / "a.log", server.data / "{topic}"]:
+        body = consumer_body(server, topic="kafka-fetcher.db", processor_configs=[{"processor_type": "file_sink", "config": {"file_path": str(path)}}])
+        answer = server.api("POST", "/api/consumers", body)
+        assert_problem(answer, 422, "/processor_configs/0/config/file_path")
+        assert "server's own files" in answer.body["errors"][0]["detail"]
+
+
 def test_a_path_outside_the_roots_names_the_variable(api):
     for path, named in (("/etc/cron.d/x", True), (f"{api.out}x/a.log", True), (f"{api.out}/../escape.log", False), ("relative.log", False)):
         body = consumer_body(api, processor_configs=[{"processor_type": "file_sink", "config": {"file_path": path}}])

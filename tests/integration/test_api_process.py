@@ -129,10 +129,10 @@ def test_every_answered_change_survives_kill_9(api):
 
 
 def test_the_instance_keeps_its_name(api):
-    name = (api.data / "instance_id").read_text()
+    name = (api.data / "kafka-fetcher.instance_id").read_text()
     api.kill9()
     api.start()
-    assert (api.data / "instance_id").read_text() == name
+    assert (api.data / "kafka-fetcher.instance_id").read_text() == name
 
 
 # --- leaving ---------------------------------------------------------------------------------------------------------

@@ -5,6 +5,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "admin/sqlite_store.h"
+#include "processors/path_template.h"
+
 namespace fetcher {
 namespace {
 
@@ -57,6 +60,21 @@ TEST_F(DataDirTest, ClearsAllButTheLock) {
     EXPECT_FALSE(std::filesystem::exists((*folder)->file("old")));
     EXPECT_FALSE(std::filesystem::exists((*folder)->file("a")));
     EXPECT_FALSE(DataDir::open(path_)) << "still locked";
+}
+
+// A sink may write into DATA_DIR, but never into one of these.
+TEST_F(DataDirTest, EveryFileOfTheProcessHasANameThatNoSinkMayUse) {
+    const auto folder = DataDir::open(path_);
+    ASSERT_TRUE((*folder)->instance_id());
+    const auto store = SqliteStore::open((*folder)->file("db"));
+    ASSERT_TRUE(store);
+    ASSERT_TRUE((*store)->create({.consumer_id = "a", .spec = {}, .created_at = "t", .updated_at = "t"}));
+    size_t files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(path_)) {
+        ++files;
+        EXPECT_TRUE(place_beneath(entry.path().string(), {path_})->reserved_name()) << entry.path();
+    }
+    EXPECT_GE(files, 4U) << "lock, id, database and its log";
 }
 
 TEST_F(DataDirTest, SaysWhyItCannotBeUsed) {

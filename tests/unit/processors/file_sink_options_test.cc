@@ -57,6 +57,19 @@ TEST(FileSinkOptions, EveryProblemNamesItsOption) {
     EXPECT_EQ(check({{"file_path", "/data/a"}, {"rotate_interval", "soon"}}).at(0).pointer, "/rotate_interval");
 }
 
+TEST(FileSinkOptions, TheServersOwnFilesAreRefusedWhateverFillsThePathIn) {
+    for (const char* path : {"/data/kafka-fetcher.db", "/data/sub/kafka-fetcher.lock", "/data//./kafka-fetcher.instance_id",
+                             "/data/kafka-fetcher.{partition}", "/data/kafka-fetcher.db/{topic}.log"}) {
+        const auto problems = check({{"file_path", path}});
+        ASSERT_EQ(problems.size(), 1U) << path;
+        EXPECT_EQ(problems[0].pointer, "/file_path");
+        EXPECT_NE(problems[0].detail.find("server's own files"), std::string::npos) << problems[0].detail;
+    }
+    const ProcessorOwner owner{"c1", "group", "kafka-fetcher.db"};
+    EXPECT_EQ(FileSinkType().check({{"file_path", "/data/{topic}"}}, owner, kEnvironment).size(), 1U);
+    EXPECT_TRUE(FileSinkType().check({{"file_path", "/data/all-{topic}"}}, owner, kEnvironment).empty());
+}
+
 TEST(FileSinkOptions, ATopicThatMakesTheNameTooLongIsRefused) {
     const ProcessorOwner owner{"c1", "group", std::string(249, 't')};
     EXPECT_EQ(FileSinkType().check({{"file_path", "/data/{topic}.log"}}, owner, kEnvironment).size(), 1U);

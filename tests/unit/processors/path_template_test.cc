@@ -55,6 +55,17 @@ TEST(PathTemplate, PlacesBeneathTheDeepestRoot) {
     EXPECT_EQ(placed->absolute(), "/data/sub/x/a.log");
 }
 
+TEST(PathTemplate, KnowsTheNamesOfTheServersOwnFiles) {
+    const auto reserved = [](const char* path, const char* root) { return place_beneath(path, {root})->reserved_name(); };
+    EXPECT_EQ(reserved("/data/kafka-fetcher.db", "/data"), "kafka-fetcher.db");
+    EXPECT_EQ(reserved("/srv/data/kafka-fetcher.db-wal", "/srv"), "kafka-fetcher.db-wal");
+    EXPECT_EQ(reserved("/srv/data/KAFKA-Fetcher.lock", "/"), "KAFKA-Fetcher.lock");
+    EXPECT_EQ(reserved("/data/kafka-fetcher.db-journal/a.log", "/data"), "kafka-fetcher.db-journal") << "a folder in a file's place";
+    for (const char* path : {"/data/kafka-fetcher", "/data/kafka-fetcher/a.log", "/data/my-kafka-fetcher.db", "/data/kafka-fetcher-a.log"})
+        EXPECT_FALSE(reserved(path, "/data")) << path;
+    EXPECT_FALSE(reserved("/srv/kafka-fetcher.d/a.log", "/srv/kafka-fetcher.d")) << "the operator chose the root";
+}
+
 TEST(PathTemplate, ARootIsAFolderAndNoPrefixOfText) {
     EXPECT_FALSE(place_beneath("/database/a.log", {"/data"}));
     EXPECT_FALSE(place_beneath("/data", {"/data"}));
