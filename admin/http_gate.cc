@@ -27,7 +27,7 @@ bool stands_for_all(const std::string& host) { return host == "0.0.0.0" || host 
 }  // namespace
 
 HttpGate::HttpGate(const HttpGateOptions& options)
-    : hosts_(options.allowed_hosts), check_host_(options.api_token.empty() || !options.allowed_hosts.empty()) {
+    : hosts_(options.allowed_hosts), allowed_hosts_(options.allowed_hosts), check_host_(options.api_token.empty() || !options.allowed_hosts.empty()) {
     if (!options.api_token.empty()) token_hash_ = hash_of(options.api_token);
     if (!stands_for_all(options.listen_host)) hosts_.push_back(options.listen_host);
 }
@@ -61,17 +61,19 @@ std::optional<Problem> HttpGate::refuse_host(const HttpRequest& request) const {
     return Problem{403, "This server does not answer to the host name of the request; if it is right, list it in ALLOWED_HOSTS.", {}, {}};
 }
 
+// Its own pages, to the port, and those of hosts that the operator has named. The address it listens on is no host of pages: whatever else
+// runs on this machine has it too.
 std::optional<Problem> HttpGate::refuse_origin(const HttpRequest& request) const {
     if (request.header_count("Origin") == 0) return std::nullopt;
+    const Problem foreign{403, "Requests from pages of another origin are refused; list its host in ALLOWED_HOSTS to let it in.", {}, {}};
     const auto origin = request.header("Origin");
     const auto authority = origin ? authority_of(*origin) : "";
     const auto host = request.header("Host");
-    const bool own = !authority.empty() &&
-                     ((host && equals_ignoring_case(*host, authority)) || std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& known) {
-                          return equals_ignoring_case(known, without_port(authority));
-                      }));
-    if (own) return std::nullopt;
-    return Problem{403, "Requests from pages of another origin are refused; list its host in ALLOWED_HOSTS to let it in.", {}, {}};
+    if (authority.empty()) return foreign;
+    if (host && equals_ignoring_case(*host, authority)) return std::nullopt;
+    const auto is_origins = [page = without_port(authority)](const auto& known) { return equals_ignoring_case(known, page); };
+    if (std::any_of(allowed_hosts_.begin(), allowed_hosts_.end(), is_origins)) return std::nullopt;
+    return foreign;
 }
 
 std::optional<Problem> HttpGate::refuse_token(const HttpRequest& request) const {

@@ -15,7 +15,7 @@ namespace fetcher {
 struct HttpGateOptions {
     std::string api_token;                   // empty: none is asked for
     std::string listen_host;                 // by which clients may address it, unless it stands for every address
-    std::vector<std::string> allowed_hosts;  // further ones
+    std::vector<std::string> allowed_hosts;  // further ones, whose pages may ask too
 };
 
 class HttpGate {
@@ -35,7 +35,8 @@ class HttpGate {
     std::optional<Problem> refuse_body_type(const HttpRequest& request) const;
 
     std::optional<Hash> token_hash_;
-    std::vector<std::string> hosts_;
+    std::vector<std::string> hosts_;          // by which it may be addressed
+    std::vector<std::string> allowed_hosts_;  // whose pages may ask
     bool check_host_;
 };
 

@@ -42,6 +42,21 @@ bool only(const std::string& text, const char* also) {
 
 bool is_host(const std::string& text) { return !text.empty() && text.size() <= 253 && only(text, ".-:_"); }
 
+bool is_address(const std::string& text) {
+    std::array<unsigned char, 16> address{};
+    return inet_pton(AF_INET, text.c_str(), address.data()) == 1 || inet_pton(AF_INET6, text.c_str(), address.data()) == 1;
+}
+
+// What a client may write before the port: labels of letters, digits, dashes and underscores.
+bool is_name(const std::string& text) {
+    if (text.empty() || text.size() > 253 || !only(text, ".-_") || text.back() == '.') return false;
+    const auto labels = split(text, '.');
+    const auto dots = static_cast<size_t>(std::count(text.begin(), text.end(), '.'));
+    return labels.size() == dots + 1 && std::all_of(labels.begin(), labels.end(), [](const auto& label) {
+               return label.size() <= 63 && label.front() != '-' && label.back() != '-';
+           });
+}
+
 }  // namespace
 
 Parsed<uint16_t> parse_port(const std::string& text) {
@@ -131,6 +146,18 @@ Parsed<std::vector<std::string>> parse_roots(const std::string& text) {
     }
     if (roots.empty()) return wrong("must name at least one folder, several separated by colons");
     return roots;
+}
+
+Parsed<std::vector<std::string>> parse_hosts(const std::string& text) {
+    auto hosts = split(text, ',');
+    for (auto& host : hosts) {
+        if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+        if (!is_name(host) && !is_address(host))
+            return wrong("must be host names or addresses, several separated by commas, without scheme, port, path or wildcard; \"" + host +
+                         "\" is not one");
+    }
+    if (hosts.empty()) return wrong("must name at least one host, several separated by commas");
+    return hosts;
 }
 
 Parsed<std::vector<std::string>> parse_list(const std::string& text) { return split(text, ','); }

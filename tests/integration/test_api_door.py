@@ -62,6 +62,13 @@ def test_foreign_origins_are_refused(api, origin):
     assert api.expect(200, "GET", "/api/consumers")["items"] == []
 
 
+def test_pages_of_other_programs_on_this_machine_are_refused(api):
+    consumer_id = api.expect(201, "POST", "/api/consumers", consumer_body(api))["consumer_id"]
+    for origin in (f"http://127.0.0.1:{api.port + 1}", "http://127.0.0.1", f"http://localhost:{api.port}"):
+        assert_problem(api.api("POST", f"/api/consumers/{consumer_id}/start", headers={"Origin": origin}), 403)
+    assert api.consumer(consumer_id)["status"] == "INACTIVE"
+
+
 def test_the_own_origin_is_served(api):
     host = f"127.0.0.1:{api.port}"
     assert api.api("GET", "/api/consumers", headers={"Origin": f"http://{host}"}).status == 200

@@ -37,6 +37,19 @@ TEST(HttpGate, RefusesForeignOrigins) {
     EXPECT_EQ(status_of(kLoopback, get({{"Host", "localhost"}, {"Origin", "http://localhost"}, {"Origin", "http://localhost"}})), 403);
 }
 
+TEST(HttpGate, RefusesPagesOfOtherProgramsOnThisMachine) {
+    for (const auto* origin : {"http://127.0.0.1:9999", "http://127.0.0.1", "http://localhost:8000", "http://[::1]:8000", "https://127.0.0.1:80"}) {
+        auto request = get({{"Host", "127.0.0.1:8000"}, {"Origin", origin}});
+        EXPECT_EQ(status_of(kLoopback, request), 403) << origin;
+        request.method = "POST";  // a start or stop, without a body
+        EXPECT_EQ(status_of(kLoopback, request), 403) << origin;
+    }
+    auto own = get({{"Host", "127.0.0.1:8000"}, {"Origin", "http://127.0.0.1:8000"}});
+    own.method = "POST";
+    EXPECT_EQ(status_of(kLoopback, own), 0);
+    EXPECT_EQ(status_of(kLoopback, get({{"Host", "127.0.0.1:8000"}, {"Origin", "http://fetcher.example:9999"}})), 0) << "named by the operator";
+}
+
 TEST(HttpGate, AsksForTheToken) {
     EXPECT_EQ(status_of(kToken, get({})), 401);
     for (const auto* given : {"", "Bearer", "Bearer ", "Bearer wrong-token", "Bearer secret-token2", "Bearer secret-toke",

@@ -77,6 +77,15 @@ TEST(Settings, NamesTheVariableThatIsWrong) {
                                                                     {"INSTANCE_ID", "a/b"},
                                                                     {"FILE_SINK_ROOTS", ":"},
                                                                     {"HOST", "a b"},
+                                                                    {"ALLOWED_HOSTS", ""},
+                                                                    {"ALLOWED_HOSTS", "http://a.example"},
+                                                                    {"ALLOWED_HOSTS", "a.example:8000"},
+                                                                    {"ALLOWED_HOSTS", "good.example,a.example/x"},
+                                                                    {"ALLOWED_HOSTS", "*.example"},
+                                                                    {"ALLOWED_HOSTS", "a..example"},
+                                                                    {"ALLOWED_HOSTS", "-a.example"},
+                                                                    {"ALLOWED_HOSTS", "a b"},
+                                                                    {"ALLOWED_HOSTS", "::1:8000:x"},
                                                                     {"DATA_DIR", ""},
                                                                     {"MONITOR_BOOTSTRAP_SERVERS", "nope"},
                                                                     {"DATABASE_URL", "postgresql://user:hunter2@db/x"}};
@@ -85,6 +94,11 @@ TEST(Settings, NamesTheVariableThatIsWrong) {
         EXPECT_NE(text.find(name), std::string::npos) << name << "=" << value << ": " << text;
         EXPECT_NE(refusal({{}, {}, name + "=" + value + "\n"}).find(name), std::string::npos) << name;
     }
+}
+
+TEST(Settings, TakesHostsAsNamesOrAddresses) {
+    EXPECT_EQ(load({{}, {{"ALLOWED_HOSTS", "a.example, B_2.example ,10.0.0.7,[fd00::1],::1,pod-7"}}, {}})->allowed_hosts,
+              (std::vector<std::string>{"a.example", "B_2.example", "10.0.0.7", "fd00::1", "::1", "pod-7"}));
 }
 
 TEST(Settings, NeverRepeatsAValue) {
