@@ -51,6 +51,12 @@ int refuse_start(const std::string& why) {
     return 1;
 }
 
+int refuse_start(const Problem& problem) {
+    if (problem.errors.empty()) return refuse_start(problem.detail);
+    const auto& first = problem.errors.front();
+    return refuse_start(problem.detail + " " + first.pointer + ": " + first.detail);
+}
+
 // Where a client on this machine finds the API.
 std::string local_url(const Settings& settings) {
     const bool any = settings.host == "0.0.0.0" || settings.host == "::";
@@ -117,7 +123,7 @@ int run(const Settings& settings) {
     std::optional<Demo> demo;
     if (settings.demo) {
         demo.emplace(service, local_url(settings), (*folder)->path());
-        if (const auto begun = demo->begin(!settings.api_token.empty()); !begun) return refuse_start(begun.error().detail);
+        if (const auto begun = demo->begin(!settings.api_token.empty()); !begun) return refuse_start(begun.error());
     }
     wait_for_signal(demo ? &*demo : nullptr);
 

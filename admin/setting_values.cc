@@ -137,13 +137,15 @@ Parsed<std::string> parse_instance_id(const std::string& text) {
     return text;
 }
 
+std::string absolute_folder(const std::string& path) {
+    auto absolute = std::filesystem::absolute(path).lexically_normal().string();
+    if (absolute.size() > 1 && absolute.ends_with('/')) absolute.pop_back();
+    return absolute;
+}
+
 Parsed<std::vector<std::string>> parse_roots(const std::string& text) {
     std::vector<std::string> roots;
-    for (const auto& part : split(text, ':')) {
-        auto path = std::filesystem::absolute(part).lexically_normal().string();
-        if (path.size() > 1 && path.ends_with('/')) path.pop_back();
-        roots.push_back(std::move(path));
-    }
+    for (const auto& part : split(text, ':')) roots.push_back(absolute_folder(part));
     if (roots.empty()) return wrong("must name at least one folder, several separated by colons");
     return roots;
 }

@@ -93,7 +93,8 @@ tl::expected<Texts, SettingsExit> parse_flags(int argc, const char* const* argv,
         app.add_option(flag_of(setting.name), given[setting.name], std::string(setting.help) + " [" + setting.name + "]")
             ->type_name(setting.placeholder);
     app.add_flag("--demo", settings.demo,
-                 "run with a broker inside the process, generated records and one consumer that writes them to a file");
+                 "run with a broker inside the process, generated records and one consumer that writes them to a file; its folder is "
+                 "DATA_DIR/demo, everything in which is deleted at each start");
     app.get_formatter()->column_width(44);
     try {
         app.parse(argc, argv);
@@ -119,7 +120,10 @@ tl::expected<Settings, SettingsExit> completed(Settings settings, bool host_give
                     " can be reached from other machines, and no API_TOKEN is set. Set API_TOKEN, or leave HOST at "
                     "127.0.0.1, or insist with ALLOW_UNAUTHENTICATED=true");
     if (settings.demo) settings.data_dir += "/demo";
-    if (!roots_given) settings.file_sink_roots = *parse_roots(settings.data_dir + ":/var/log");
+    // Never by way of the text of FILE_SINK_ROOTS, where a colon in DATA_DIR would make two roots of one.
+    const auto data_dir = absolute_folder(settings.data_dir);
+    if (!roots_given) settings.file_sink_roots = {data_dir, "/var/log"};
+    else if (settings.demo) settings.file_sink_roots.push_back(data_dir);  // where its consumer writes
     return settings;
 }
 

@@ -10,6 +10,8 @@ import subprocess
 import pytest
 
 from harness import paths
+from harness.checkpoint import size_of
+from harness.waiting import free_port, wait_until
 from test_api_support import api, consumer_body, make_api  # noqa: F401
 
 
@@ -73,6 +75,22 @@ def test_a_busy_port_is_named(tmp_path):
         port = str(listener.getsockname()[1])
         ended = run(tmp_path, PORT=port)
     assert ended.returncode != 0 and "PORT" in ended.stderr and port in ended.stderr
+
+
+def test_the_demo_runs_whatever_the_roots(tmp_path):
+    port = str(free_port())
+    (tmp_path / "data" / "demo").mkdir(parents=True)
+    (tmp_path / "data" / "demo" / "old").write_text("old")
+    (tmp_path / "data" / "kept").write_text("kept")
+    environment = {"PATH": os.environ["PATH"], "PORT": port, "FILE_SINK_ROOTS": str(tmp_path / "elsewhere")}
+    demo = subprocess.Popen([paths.BINARY, "--demo"], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        wait_until(lambda: demo.poll() is not None or size_of(tmp_path / "data/demo/payments.log") > 0, 20, "payments in the file")
+        assert demo.poll() is None, demo.stdout.read()
+        assert not (tmp_path / "data/demo/old").exists() and (tmp_path / "data/kept").exists()
+    finally:
+        demo.terminate()
+        assert demo.wait(15) == 0
 
 
 # --- the data folder -------------------------------------------------------------------------------------------------

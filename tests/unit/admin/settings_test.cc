@@ -145,5 +145,19 @@ TEST(Settings, TheDemoHasAFolderOfItsOwn) {
     EXPECT_EQ(settings->file_sink_roots.front(), "/tmp/x/demo");
 }
 
+TEST(Settings, TheDemoMayWriteToItsFolderWhateverTheRoots) {
+    const auto settings = load({{"--demo", "--data-dir", "/tmp/x"}, {{"FILE_SINK_ROOTS", "/srv"}}, {}});
+    EXPECT_EQ(settings->file_sink_roots, (std::vector<std::string>{"/srv", "/tmp/x/demo"}));
+}
+
+TEST(Settings, AColonInTheDataFolderMakesNoOtherRoot) {
+    const auto settings = load({{"--data-dir", "/tmp/x:/etc/"}, {}, {}});
+    EXPECT_EQ(settings->file_sink_roots, (std::vector<std::string>{"/tmp/x:/etc", "/var/log"}));
+}
+
+TEST(Settings, TheHelpSaysWhatTheDemoDeletes) {
+    EXPECT_NE(load({{"--help"}, {}, {}}).error().text.find("DATA_DIR/demo"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace fetcher
