@@ -8,7 +8,6 @@
 namespace fetcher {
 namespace {
 
-constexpr size_t kMaxFileNameBytes = 215;  // of 255: a rotation and the checkpoint add to it
 constexpr size_t kMaxPathBytes = 3500;
 constexpr std::chrono::milliseconds kLongestFsyncInterval = std::chrono::hours(1);  // until then nothing is committed to Kafka
 
@@ -46,7 +45,7 @@ std::optional<std::string> placement_problem(const std::string& path, const Proc
         return "contains the name " + *name + "; names that begin with 'kafka-fetcher.' are for the server's own files, choose another";
     }
     if (path.size() > kMaxPathBytes) return "is longer than 3500 bytes once its placeholders are filled in";
-    if (placed->file.size() > kMaxFileNameBytes) return "the file's name is longer than 215 bytes once its placeholders are filled in";
+    if (placed->file.size() > kMaxSinkFileNameBytes) return "the file's name is longer than 215 bytes once its placeholders are filled in";
     for (const auto& folder : placed->folders) {
         if (folder.size() > 255) return "a folder's name is longer than 255 bytes once its placeholders are filled in";
     }

@@ -6,8 +6,6 @@ namespace fetcher {
 namespace {
 
 constexpr size_t kMaxComponentBytes = 255;
-// Room for what we put behind a file's name: a rotation's time and number, ".checkpoint.new".
-constexpr size_t kMaxFileBytes = kMaxComponentBytes - 40;
 // DataDir names each of the server's files so.
 constexpr std::string_view kReservedPrefix = "kafka-fetcher.";
 constexpr const char* kKnown = "{topic}, {partition}, {instance} and {consumer_id}";
@@ -72,7 +70,7 @@ std::optional<std::string> components_problem(std::string_view path_template) {
         if (part.size() > kMaxComponentBytes) return "contains a name of more than 255 bytes";
     }
     if (parts.back() == ".") return "must name a file, not a folder";
-    if (parts.back().size() > kMaxFileBytes) return "the file's name is longer than 215 bytes";
+    if (parts.back().size() > kMaxSinkFileNameBytes) return "the file's name is longer than 215 bytes";
     for (const char* reserved : {".checkpoint", ".checkpoint.new"}) {
         if (parts.back().ends_with(reserved)) return "must not end in .checkpoint: such files keep the positions of sinks";
     }

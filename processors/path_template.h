@@ -5,6 +5,7 @@
 // Thread: any
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,6 +13,9 @@
 #include <vector>
 
 namespace fetcher {
+
+// Of a file name's 255: what we put behind it takes the rest (a rotation's time and number, ".checkpoint.new").
+constexpr size_t kMaxSinkFileNameBytes = 215;
 
 struct PathValues {
     std::string topic;
