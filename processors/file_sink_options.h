@@ -24,7 +24,7 @@ struct FileSinkOptions {
     static nlohmann::json schema();
     // Requires that config has passed the schema.
     static FileSinkOptions from(const nlohmann::json& config);
-    // What the schema cannot say: durations, placeholders, roots.
+    // What the schema cannot say: durations, placeholders, roots. Looks at the config alone, never at the disk.
     static std::vector<ConfigProblem> check(const nlohmann::json& config, const ProcessorOwner& owner,
                                             const ProcessorEnvironment& environment);
 

@@ -36,7 +36,7 @@ class ProcessorType {
     virtual std::string name() const = 0;  // as in processor_type
     // JSON Schema (draft 7) of config: types, defaults, limits, descriptions; additionalProperties false; secrets marked "writeOnly".
     virtual nlohmann::json schema() const = 0;
-    // What a schema cannot say (a path outside the roots). config has passed the schema. No side effects.
+    // What a schema cannot say (a path outside the roots). config has passed the schema. May look at the disk, changes nothing.
     virtual std::vector<ConfigProblem> check(const nlohmann::json& config, const ProcessorOwner& owner,
                                              const ProcessorEnvironment& environment) const = 0;
     // config with its secrets replaced by "***", for answers.

@@ -53,6 +53,28 @@ Result<SinkFolder> SinkFolder::open(SystemCalls& calls, const RootedPath& path) 
     return SinkFolder(calls, path, std::move(root), std::move(folder));
 }
 
+std::optional<std::string> SinkFolder::obstacle(SystemCalls& calls, const RootedPath& path) {
+    const int root_fd = calls.open_root(path.root);
+    if (root_fd < 0) return std::nullopt;
+    FileHandle folder(calls, root_fd);
+    RootedPath so_far{path.root, {}, {}};
+    for (const auto& name : path.folders) {
+        so_far.file = name;
+        const int fd = calls.open_beneath(folder.fd(), name, O_PATH | O_DIRECTORY, 0);
+        if (fd == -ELOOP || fd == -EXDEV || fd == -ENOTDIR) return file_error(-fd, "open folder " + so_far.absolute()).reason;
+        if (fd < 0) return std::nullopt;  // missing, or something that may pass
+        folder = FileHandle(calls, fd);
+        so_far.folders.push_back(name);
+    }
+    const int fd = calls.open_beneath(folder.fd(), path.file, O_PATH, 0);
+    if (fd == -ELOOP || fd == -EXDEV) return file_error(-fd, "open " + path.absolute()).reason;
+    if (fd < 0) return std::nullopt;
+    const FileHandle file(calls, fd);
+    FileInfo info;
+    if (calls.info(fd, info) < 0 || info.regular) return std::nullopt;
+    return path.absolute() + " is not a regular file; choose another file_path or move it away";
+}
+
 std::string SinkFolder::absolute(const std::string& name) const {
     RootedPath other = path_;
     other.file = name;

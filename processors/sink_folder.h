@@ -1,5 +1,5 @@
 // SinkFolder: the folder of a sink's file, reached beneath its root without a symbolic link, made where it is missing.
-// Thread: worker opens it; find() and sync() any
+// Thread: worker opens it; obstacle() any; find() and sync() any
 #pragma once
 
 #include <optional>
@@ -14,6 +14,10 @@ class SinkFolder {
   public:
     // Makes missing folders (mode 0750). Every folder on the way is durable when this returns, also one that a killed process made.
     static Result<SinkFolder> open(SystemCalls& calls, const RootedPath& path);
+
+    // Why `path` could not be opened for what is there now: a symbolic link, or something else in a folder's or the file's place. nullopt:
+    // nothing speaks against it, yet. Changes nothing.
+    static std::optional<std::string> obstacle(SystemCalls& calls, const RootedPath& path);
 
     // Of a name in this folder. nullopt: there is nothing.
     Result<std::optional<FileInfo>> find(const std::string& name) const;

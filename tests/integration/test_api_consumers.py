@@ -185,6 +185,14 @@ def test_unknown_and_misplaced_options_are_named(api):
     assert_problem(api.api("POST", "/api/consumers", body), 422, "/processor_configs/0/config/colour")
 
 
+def test_a_symbolic_link_in_the_path_is_refused_at_once(api, tmp_path):
+    (api.out / "link").symlink_to(tmp_path)
+    body = consumer_body(api, processor_configs=[{"processor_type": "file_sink", "config": {"file_path": str(api.out / "link" / "a.log")}}])
+    answer = api.api("POST", "/api/consumers", body)
+    assert_problem(answer, 422, "/processor_configs/0/config/file_path")
+    assert "symbolic link" in answer.body["errors"][0]["detail"]
+
+
 def test_the_servers_own_files_are_no_sinks(make_api, tmp_path):
     server = make_api(roots=tmp_path)
     own = [file for file in server.data.iterdir()]

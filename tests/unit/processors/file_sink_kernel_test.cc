@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "processors/file_sink_type.h"
 #include "sink_world.h"
 
 namespace fetcher {
@@ -111,6 +112,40 @@ TEST_F(FileSinkOnKernel, NoSymbolicLinkLeadsOutOfTheRoot) {
     fs::create_symlink(base_ / "outside" / "c", root_ / "a" / "b" / "f.log.checkpoint.new");
     expect_refused("the checkpoint in the making");
     EXPECT_TRUE(fs::is_empty(base_ / "outside"));
+}
+
+// What is wrong already when the config is given is said then, and not only when the sink is opened.
+TEST_F(FileSinkOnKernel, WhatIsInTheWayIsAProblemOfTheConfig) {
+    const auto problems = [&] {
+        return FileSinkType().check({{"file_path", options_.file_path}}, {"c", "group", "topic"}, {"instance-1", {root_.string()}});
+    };
+    const auto expect_problem = [&](const char* word) {
+        const auto found = problems();
+        ASSERT_EQ(found.size(), 1U) << word;
+        EXPECT_EQ(found[0].pointer, "/file_path");
+        EXPECT_NE(found[0].detail.find(word), std::string::npos) << found[0].detail;
+    };
+    EXPECT_TRUE(problems().empty());
+    EXPECT_TRUE(fs::is_empty(root_)) << "looking makes nothing";
+    fs::create_directory(base_ / "outside");
+    fs::create_directory_symlink(base_ / "outside", root_ / "a");
+    expect_problem("symbolic link");
+    fs::remove(root_ / "a");
+    std::ofstream(root_ / "a") << "a file";
+    expect_problem("Not a directory");
+    fs::remove(root_ / "a");
+    fs::create_directories(root_ / "a" / "b");
+    EXPECT_TRUE(problems().empty());
+    fs::create_symlink("elsewhere", options_.file_path);
+    expect_problem("symbolic link");
+    fs::remove(options_.file_path);
+    ASSERT_EQ(::mkfifo(options_.file_path.c_str(), 0600), 0);
+    expect_problem("regular file");
+    fs::remove(options_.file_path);
+    std::ofstream(options_.file_path) << "somebody's\n";
+    EXPECT_TRUE(problems().empty());
+    fs::remove_all(root_);
+    EXPECT_TRUE(problems().empty()) << "a root that is missing is said when the sink is opened";
 }
 
 TEST_F(FileSinkOnKernel, OnlyRegularFilesAreWritten) {
