@@ -47,6 +47,7 @@ struct StoredConsumer {
     ConsumerSpec spec;
     std::string created_at;
     std::string updated_at;
+    std::string unreadable;  // why what the store holds makes no spec, which is empty then; "": it does
 };
 
 }  // namespace fetcher

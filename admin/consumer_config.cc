@@ -78,11 +78,20 @@ std::string ConsumerConfig::known_types() const {
     return names;
 }
 
+std::string ConsumerConfig::claim(const ProcessorSpec& processor, const ProcessorOwner& owner) const {
+    const auto* type = registry_.find(processor.type);
+    if (!type) return "";
+    try {
+        return type->claim(processor.config, owner, environment_);
+    } catch (const json::exception&) {
+        return "";  // stored, but no longer what the schema asks for: it cannot run either
+    }
+}
+
 std::vector<std::string> ConsumerConfig::claims(const StoredConsumer& consumer) const {
     std::vector<std::string> claims;
     for (const auto& processor : consumer.spec.processors) {
-        const auto* type = registry_.find(processor.type);
-        claims.push_back(type ? type->claim(processor.config, owner_of(consumer), environment_) : "");
+        claims.push_back(claim(processor, owner_of(consumer)));
     }
     return claims;
 }

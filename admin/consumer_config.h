@@ -32,6 +32,7 @@ class ConsumerConfig {
 
   private:
     std::vector<FieldError> check_processors(const StoredConsumer& consumer) const;
+    std::string claim(const ProcessorSpec& processor, const ProcessorOwner& owner) const;
     void restore_secrets(const ProcessorSpec& before, ProcessorSpec& after) const;
     std::string known_types() const;
 

@@ -38,4 +38,17 @@ ConsumerSpec from_document(const std::string& document) {
     return spec;
 }
 
+void read_document(const std::string& document, StoredConsumer& into) {
+    try {
+        into.spec = from_document(document);
+    } catch (const json::exception& error) {
+        // Without what the library quotes of it, which may be a secret.
+        const auto* where = dynamic_cast<const json::parse_error*>(&error);
+        into.spec = {};
+        into.unreadable = "What is stored of the consumer's revision " + std::to_string(into.revision) + " is damaged: " +
+                          (where ? "no JSON at byte " + std::to_string(where->byte) : "a field is missing or of another type") +
+                          ". Restore the store from a copy, or delete the consumer and create it again.";
+    }
+}
+
 }  // namespace fetcher

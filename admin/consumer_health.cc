@@ -71,4 +71,12 @@ ConsumerHealth judge_health(Desired desired, const ConsumerObservation& seen) {
     return {"ACTIVE", "waiting", {reason(Severity::waiting, "starting", "About to start.")}, {}};
 }
 
+ConsumerHealth judge_unreadable(const std::string& why, Desired desired, const ConsumerObservation& seen) {
+    if (!seen.pipeline) return {"ERROR", "error", {reason(Severity::blocked, "unreadable", why)}, seen.next_retry_at};
+    auto health = judge_health(desired, seen);
+    health.reasons.push_back(reason(Severity::degraded, "unreadable", why));
+    if (health.state == "ok" || health.state == "waiting") health.state = "degraded";
+    return health;
+}
+
 }  // namespace fetcher

@@ -47,5 +47,7 @@ struct ConsumerHealth {
 };
 
 ConsumerHealth judge_health(Desired desired, const ConsumerObservation& seen);
+// The same of a consumer whose stored definition cannot be read: what runs of it goes on, but nothing can be started.
+ConsumerHealth judge_unreadable(const std::string& why, Desired desired, const ConsumerObservation& seen);
 
 }  // namespace fetcher

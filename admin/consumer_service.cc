@@ -46,7 +46,8 @@ Answer<StoredConsumer> ConsumerService::load(const std::string& consumer_id) {
 
 ConsumerView ConsumerService::view(StoredConsumer consumer) const {
     auto seen = reconciler_.observe(consumer.consumer_id);
-    auto health = judge_health(consumer.desired, seen);
+    auto health = consumer.unreadable.empty() ? judge_health(consumer.desired, seen)
+                                              : judge_unreadable(consumer.unreadable, consumer.desired, seen);
     return {std::move(consumer), std::move(seen), std::move(health), true};
 }
 
@@ -122,6 +123,7 @@ Answer<StoredConsumer> ConsumerService::write(const std::string& consumer_id, co
     std::lock_guard lock(write_mutex_);
     auto current = load(consumer_id);
     if (!current) return current;
+    if (!current->unreadable.empty()) return problem(409, current->unreadable);  // the next revision would be made of nothing
     auto next = body ? config_.merge(*current, *body, iso_now()) : current;
     if (!next) return next;
     next->desired = desired.value_or(current->desired);
@@ -171,7 +173,8 @@ Answer<std::vector<std::string>> ConsumerService::brokers() {
     const auto all = store_.list();
     if (!all) return problem_of(all.error());
     std::vector<std::string> brokers;
-    for (const auto& consumer : *all) brokers.push_back(consumer.spec.bootstrap_servers());
+    for (const auto& consumer : *all)
+        if (consumer.unreadable.empty()) brokers.push_back(consumer.spec.bootstrap_servers());
     return brokers;
 }
 

@@ -28,7 +28,8 @@ ManagedConsumer::ManagedConsumer(StoredConsumer desired, const PipelineFactory& 
     : factory_(factory), policy_(policy), desired_(std::move(desired)), backoff_(policy.initial, policy.max) {}
 
 void ManagedConsumer::set_desired(const StoredConsumer& desired) {
-    if (desired.revision == desired_.revision) return;
+    const bool repaired = !desired_.unreadable.empty() && desired.unreadable.empty();
+    if (desired.revision == desired_.revision && !repaired) return;
     desired_ = desired;
     retry_at_ = {};
     backoff_.reset();
@@ -77,6 +78,7 @@ Result<std::shared_ptr<RunningPipeline>> ManagedConsumer::make_and_start() const
 
 void ManagedConsumer::launch(Time now) {
     restart_wanted_ = false;
+    if (!desired_.unreadable.empty()) return fail(now, desired_.unreadable);
     const auto made = make_and_start();
     if (!made) return fail(now, made.error().reason);
     std::shared_ptr<RunningPipeline> pipeline = *made;

@@ -1,5 +1,7 @@
 #include "admin/pipeline_factory.h"
 
+#include "admin/schema_validator.h"
+
 namespace fetcher {
 
 namespace {
@@ -40,6 +42,9 @@ PipelineFactory make_pipeline_factory(const ProcessorRegistry& registry, const P
         for (const auto& spec : consumer.spec.processors) {
             const auto* type = registry.find(spec.type);
             if (!type) return fatal("this build does not know the processor type " + spec.type);
+            // It was valid when it was stored; since then, another build or somebody's hand may have been at it.
+            if (const auto wrong = validate_by_schema(type->schema(), spec.config); !wrong.empty())
+                return fatal("its stored configuration is not valid: " + wrong.front().pointer + " " + wrong.front().detail);
             auto processor = type->make(spec.config, owner, environment);
             if (!processor) return tl::unexpected<Error>(processor.error());
             processors.push_back({spec.id, spec.type, std::move(*processor)});

@@ -116,8 +116,12 @@ void Reconciler::load() {
     for (const auto& stored : *listed) {
         wanted.insert(stored.consumer_id);
         auto& consumer = consumers_[stored.consumer_id];
-        if (consumer) consumer->set_desired(stored);
-        else consumer = std::make_shared<ManagedConsumer>(stored, factory_, policy_);
+        if (consumer) {
+            consumer->set_desired(stored);
+            continue;
+        }
+        if (!stored.unreadable.empty()) spdlog::error("consumer {}: {}", stored.consumer_id, stored.unreadable);
+        consumer = std::make_shared<ManagedConsumer>(stored, factory_, policy_);
     }
     for (auto& [id, consumer] : consumers_)
         if (!wanted.contains(id)) consumer->remove();

@@ -42,7 +42,7 @@ StoredConsumer read_row(SQLite::Statement& row) {
     consumer.sequence = row.getColumn(1).getInt64();
     consumer.revision = row.getColumn(2).getInt64();
     consumer.desired = row.getColumn(3).getString() == "running" ? Desired::running : Desired::stopped;
-    consumer.spec = from_document(row.getColumn(4).getString());
+    read_document(row.getColumn(4).getString(), consumer);
     consumer.created_at = row.getColumn(5).getString();
     consumer.updated_at = row.getColumn(6).getString();
     return consumer;

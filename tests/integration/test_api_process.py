@@ -1,9 +1,11 @@
 """The process: settings that stop the start, its data folder, what survives it, and how it leaves."""
 
+import json
 import os
 import pathlib
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 
@@ -12,7 +14,7 @@ import pytest
 from harness import paths
 from harness.checkpoint import size_of
 from harness.waiting import free_port, wait_until
-from test_api_support import api, consumer_body, make_api  # noqa: F401
+from test_api_support import api, assert_problem, consumer_body, make_api  # noqa: F401
 
 
 def run(tmp_path, *flags, dotenv=None, **environment):
@@ -145,6 +147,39 @@ def test_every_answered_change_survives_kill_9(api):
         api.kill9()
         api.start()
         assert api.consumer(consumer_id)["topic"] == f"topic{number}"
+
+
+DAMAGES = [
+    ("cut", lambda document: document[:20], "unreadable"),
+    ("no_object", lambda document: "[]", "unreadable"),
+    ("no_config", lambda document: json.dumps({**json.loads(document), "processor_configs": [{**json.loads(document)["processor_configs"][0], "config": {}}]}), "failed"),
+]
+
+
+@pytest.mark.parametrize("damage, code", [case[1:] for case in DAMAGES], ids=[case[0] for case in DAMAGES])
+def test_a_damaged_consumer_keeps_no_other_from_running(api, damage, code):
+    names = ("before", "damaged", "after")
+    before, damaged, after = (api.expect(201, "POST", "/api/consumers", consumer_body(api, name, auto_start=True))["consumer_id"] for name in names)
+    api.kill9()
+    with sqlite3.connect(api.data / "kafka-fetcher.db") as database:
+        (document,) = database.execute("SELECT document FROM consumer_revisions WHERE consumer_id = ?", (damaged,)).fetchone()
+        database.execute("UPDATE consumer_revisions SET document = ? WHERE consumer_id = ?", (damage(document), damaged))
+    database.close()
+    api.start()
+    assert [item["consumer_id"] for item in api.expect(200, "GET", "/api/consumers")["items"]] == [before, damaged, after]
+    for consumer_id in (before, after):
+        assert api.consumer(consumer_id)["status"] == "ACTIVE"
+    shown = api.consumer(damaged)
+    assert shown["status"] == "ERROR" and [reason["code"] for reason in shown["health"]["reasons"]] == [code] and shown["last_error"]
+    assert damaged in api.log.read_text()
+    # The others can be changed and new ones made; the damaged one can only be deleted.
+    api.expect(200, "PUT", f"/api/consumers/{after}", {"topic": "other"})
+    api.expect(201, "POST", "/api/consumers", consumer_body(api, "new", auto_start=True))
+    if code == "unreadable":
+        for method, path, body in (("PUT", "", {"topic": "x"}), ("POST", "/start", None), ("POST", "/stop", None)):
+            assert_problem(api.api(method, f"/api/consumers/{damaged}{path}", body), 409)
+    assert api.api("DELETE", f"/api/consumers/{damaged}").status == 204
+    assert api.api("GET", "/readyz").status == 200
 
 
 def test_the_instance_keeps_its_name(api):

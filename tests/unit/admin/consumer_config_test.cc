@@ -261,5 +261,22 @@ TEST(ConsumerDocument, IsTheSameAfterTheRoundTrip) {
     EXPECT_EQ(spec.bootstrap_servers(), "[::1]:9092");
 }
 
+TEST(ConsumerDocument, ADamagedOneIsToldWithoutWhatItHolds) {
+    const auto whole = to_document({"h", 9092, "t", "g", "latest", "range", {{"p", "x", {{"password", "hunter2"}}, "t1", "t2"}}});
+    StoredConsumer consumer;
+    read_document(whole, consumer);
+    EXPECT_EQ(consumer.unreadable, "");
+    EXPECT_EQ(consumer.spec.topic, "t");
+    for (const auto& damaged : {std::string(), whole.substr(0, whole.find("hunter2") + 7), whole + "\"hunter2\"", std::string("\xff\xfe"),
+                                std::string("{}"), std::string("[\"hunter2\"]"), std::string("\"hunter2\""), std::string("null"),
+                                std::string(R"({"broker_ip": {"hunter2": 1}})")}) {
+        StoredConsumer found;
+        read_document(damaged, found);
+        EXPECT_NE(found.unreadable.find("damaged"), std::string::npos) << damaged;
+        EXPECT_EQ(found.unreadable.find("hunter2"), std::string::npos) << found.unreadable;
+        EXPECT_EQ(found.spec, ConsumerSpec());
+    }
+}
+
 }  // namespace
 }  // namespace fetcher

@@ -43,6 +43,22 @@ TEST_F(ManagedConsumerTest, StartsWhatIsWanted) {
     EXPECT_EQ(status(), "ACTIVE");
 }
 
+TEST_F(ManagedConsumerTest, NeverStartsWhatCannotBeRead) {
+    auto damaged = wanted(1, Desired::running);
+    damaged.unreadable = "damaged";
+    ManagedConsumer consumer(damaged, factory_, policy_);
+    for (int i = 0; i < 3; ++i) consumer.step(now_ += seconds{100});
+    EXPECT_EQ(pipelines_.count(), 0U);
+    EXPECT_EQ(consumer.observe().failure, "damaged");
+    EXPECT_EQ(consumer.applied_revision(), 1) << "nobody waits for it";
+    consumer.set_desired(wanted(1, Desired::running));
+    consumer.step(now_);
+    EXPECT_EQ(pipelines_.count(), 1U) << "somebody has repaired the store";
+    consumer.set_desired(damaged);
+    consumer.step(now_);
+    EXPECT_FALSE(pipelines_.last()->was_asked_to_stop()) << "what runs goes on";
+}
+
 TEST_F(ManagedConsumerTest, DrainsBeforeItIsStopped) {
     pipelines_.stop_at_once = false;
     advance(milliseconds{0});

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <thread>
 
@@ -147,6 +148,29 @@ TEST(SqliteStore, ItsFilesArePrivate) {
         ASSERT_EQ(stat((under_test.folder_ + name).c_str(), &info), 0) << name;
         EXPECT_EQ(info.st_mode & 0777, 0600U) << name;
     }
+}
+
+TEST(SqliteStore, ADamagedRowIsUnreadableAndHidesNoOther) {
+    SqliteUnderTest under_test;
+    auto store = under_test.open();
+    for (const auto* id : {"a", "b", "c"}) ASSERT_TRUE(store->create({.consumer_id = id, .spec = {.topic = std::string("topic-") + id}}));
+    store.reset();
+    {
+        std::fstream file(under_test.folder_ + "/test.db", std::ios::in | std::ios::out | std::ios::binary);
+        const std::string bytes(std::istreambuf_iterator<char>(file), {});
+        const auto at = bytes.find("\"topic-b\"");
+        ASSERT_NE(at, std::string::npos);
+        file.seekp(static_cast<std::streamoff>(at)) << '!';
+    }
+    store = under_test.open();
+    const auto listed = store->list();
+    ASSERT_TRUE(listed) << listed.error().reason;
+    ASSERT_EQ(listed->size(), 3U);
+    EXPECT_EQ((*listed)[0].unreadable, "");
+    EXPECT_NE((*listed)[1].unreadable.find("damaged"), std::string::npos) << (*listed)[1].unreadable;
+    EXPECT_EQ((*listed)[2].spec.topic, "topic-c");
+    EXPECT_NE((**store->find("b")).unreadable, "");
+    EXPECT_TRUE(store->remove("b"));
 }
 
 TEST(SqliteStore, RefusesWhatIsNoDatabase) {
