@@ -187,23 +187,37 @@ bool HttpFront::receive(Connection& connection) {
     return connections_.contains(id);
 }
 
+// The head is judged again when a line of it has ended, or when so much has come that a line may be too long: a few dozen times, however
+// small the pieces it comes in.
+bool HttpFront::worth_judging(const Connection& connection) const {
+    const auto news = std::string_view(connection.received).substr(connection.judged_bytes);
+    return news.find('\n') != std::string_view::npos || news.size() > kMaxLineBytes;
+}
+
 // Called with the whole of what has been received; serves the next request if it is there.
 void HttpFront::advance(Connection& connection) {
-    if (connection.received.empty()) return;
-    const auto frame = parse_frame(connection.received);
-    if (!frame) return refuse(connection, frame.error());
-    if (!*frame) return;
-    const auto& request = **frame;
+    if (!connection.frame) {
+        if (!worth_judging(connection)) return;
+        const auto frame = parse_frame(connection.received);
+        if (!frame) return refuse(connection, frame.error());
+        connection.judged_bytes = connection.received.size();
+        connection.frame = *frame;
+        if (!connection.frame) return;
+    }
+    const auto& request = *connection.frame;
     if (request.needs_length && !request.has_length && connection.received.size() > request.head_bytes)
         return refuse(connection, {411, "A body needs a Content-Length.", {}, {}});
-    if (connection.received.size() >= request.total_bytes()) return dispatch(connection, request);
+    if (connection.received.size() >= request.total_bytes()) return dispatch(connection);
     if (request.expects_continue && !std::exchange(connection.sent_continue, true)) {
         constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
         [[maybe_unused]] const auto sent = ::send(connection.fd, kContinue.data(), kContinue.size(), MSG_NOSIGNAL);
     }
 }
 
-void HttpFront::dispatch(Connection& connection, const RequestFrame& frame) {
+void HttpFront::dispatch(Connection& connection) {
+    const RequestFrame frame = std::move(*connection.frame);
+    connection.frame.reset();
+    connection.judged_bytes = 0;
     auto head = connection.received.substr(0, frame.head_bytes);
     auto body = connection.received.substr(frame.head_bytes, frame.body_bytes);
     connection.received.erase(0, frame.total_bytes());
@@ -225,6 +239,8 @@ void HttpFront::dispatch(Connection& connection, const RequestFrame& frame) {
 void HttpFront::refuse(Connection& connection, const Problem& problem) {
     epoll_ctl(epoll_, EPOLL_CTL_DEL, connection.fd, nullptr);
     connection.received.clear();
+    connection.judged_bytes = 0;
+    connection.frame.reset();
     answer(connection, callbacks_.refuse(problem));
 }
 

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
@@ -65,6 +66,8 @@ class HttpFront {
         std::string address;
         State state = State::reading;
         std::string received;
+        size_t judged_bytes = 0;            // of received, when the head was last looked at
+        std::optional<RequestFrame> frame;  // once the head is whole
         bool sent_continue = false;
         HttpReply reply;
         size_t sent = 0;
@@ -79,7 +82,8 @@ class HttpFront {
     void on_event(Connection& connection, uint32_t events);
     bool receive(Connection& connection);  // false: it is gone
     void advance(Connection& connection);
-    void dispatch(Connection& connection, const RequestFrame& frame);
+    bool worth_judging(const Connection& connection) const;
+    void dispatch(Connection& connection);
     void answer(Connection& connection, HttpReply reply);
     void refuse(Connection& connection, const Problem& problem);
     void send_some(Connection& connection);

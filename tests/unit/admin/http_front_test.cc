@@ -115,6 +115,33 @@ TEST_F(HttpServerTest, TakesARequestByteByByte) {
     EXPECT_NE(client.receive().find("{\"slow\":true}"), std::string::npos);
 }
 
+// However it is cut: what is refused is refused as soon as the line that is wrong has ended, and a long one without its end.
+TEST_F(HttpServerTest, RefusesAHeadThatComesInPiecesBeforeItIsWhole) {
+    start();
+    const std::vector<std::pair<std::string, const char*>> wrong = {{"GET /livez HTTP/1.1\n", "400"},
+                                                                    {"nonsense\r\n", "400"},
+                                                                    {"GET /livez HTTP/1.1\r\nHost: a\r\nX Y: 1\r\n", "400"},
+                                                                    {"GET /" + std::string(9'000, 'x'), "414"},
+                                                                    {"GET / HTTP/1.1\r\nA: " + std::string(9'000, 'x'), "431"}};
+    for (const auto& [head, status] : wrong) {
+        const RawClient client(server_->port());
+        for (const char c : head) client.send(std::string(1, c));
+        const auto got = client.receive("\r\n");
+        EXPECT_TRUE(got.starts_with(std::string("HTTP/1.1 ") + status)) << head.substr(0, 40) << ": " << got;
+    }
+}
+
+// The head is judged once; what comes behind it, lines too, is counted alone.
+TEST_F(HttpServerTest, TakesALargeBodyByteByByteBehindALargeHead) {
+    start();
+    std::string headers = "Connection: close\r\n";
+    for (int i = 0; i < 50; ++i) headers += "X-" + std::to_string(i) + ": " + std::string(600, 'x') + "\r\n";
+    const auto body = "\"" + std::string(100'000, '\n') + "\"";
+    const RawClient client(server_->port());
+    for (const char c : echo(body, headers)) client.send(std::string(1, c));
+    EXPECT_NE(client.receive().find(body), std::string::npos);
+}
+
 TEST_F(HttpServerTest, AsksForTheBodyOfAClientThatWaits) {
     start();
     const RawClient client(server_->port());
