@@ -38,7 +38,7 @@ void ManagedConsumer::set_desired(const StoredConsumer& desired) {
 bool ManagedConsumer::outdated() const { return !wants_running() || restart_wanted_ || !(running_spec_ == desired_.spec); }
 
 void ManagedConsumer::step(Time now) {
-    if (retry_requested_.exchange(false)) obey_retry_request(now);
+    if (retry_requested_.exchange(false)) obey_retry_request();
     if (pipeline_ && pipeline_->finished()) retire(now);
     if (pipeline_ && !stopping_ && outdated()) {
         pipeline_->request_stop();
@@ -58,7 +58,7 @@ void ManagedConsumer::step(Time now) {
     applied_revision_ = desired_.revision;
 }
 
-void ManagedConsumer::obey_retry_request(Time) {
+void ManagedConsumer::obey_retry_request() {
     retry_at_ = {};
     backoff_.reset();
     if (pipeline_ && !stopping_ && is_blocked(pipeline_->snapshot())) restart_wanted_ = true;

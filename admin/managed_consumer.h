@@ -54,7 +54,7 @@ class ManagedConsumer {
   private:
     bool wants_running() const { return !removed_ && !shutting_down_ && desired_.desired == Desired::running; }
     bool outdated() const;
-    void obey_retry_request(Time now);
+    void obey_retry_request();
     Result<std::shared_ptr<RunningPipeline>> make_and_start() const;
     void launch(Time now);
     void retire(Time now);
