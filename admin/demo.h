@@ -1,6 +1,6 @@
 // Demo: a broker inside the process, generated payments, and one consumer that goes the same way as any other: through the service, the
-// store and the reconciler. Everything in its folder is deleted at each start (DataDir::clear), because the broker's records die with the process while
-// the file's checkpoint would stay.
+// store and the reconciler. Everything in its folder is deleted at each start (DataDir::clear), because the broker's records die with the
+// process while the file's checkpoint would stay.
 // Thread: main
 #pragma once
 

@@ -27,7 +27,9 @@ bool stands_for_all(const std::string& host) { return host == "0.0.0.0" || host 
 }  // namespace
 
 HttpGate::HttpGate(const HttpGateOptions& options)
-    : hosts_(options.allowed_hosts), allowed_hosts_(options.allowed_hosts), check_host_(options.api_token.empty() || !options.allowed_hosts.empty()) {
+    : hosts_(options.allowed_hosts),
+      allowed_hosts_(options.allowed_hosts),
+      check_host_(options.api_token.empty() || !options.allowed_hosts.empty()) {
     if (!options.api_token.empty()) token_hash_ = hash_of(options.api_token);
     if (!stands_for_all(options.listen_host)) hosts_.push_back(options.listen_host);
 }

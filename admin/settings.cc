@@ -51,7 +51,8 @@ const std::array kSettings = {
             [](const std::string& text, Settings& s) { return put(parse_token(text), s.api_token); }},
     Setting{"ALLOW_UNAUTHENTICATED", "BOOL", "listen beyond loopback without API_TOKEN all the same (default false)",
             [](const std::string& text, Settings& s) { return put(parse_bool(text), s.allow_unauthenticated); }},
-    Setting{"ALLOWED_HOSTS", "HOSTS", "comma-separated host names by which clients may address the server, besides localhost, and whose pages may call it",
+    Setting{"ALLOWED_HOSTS", "HOSTS",
+            "comma-separated host names by which clients may address the server, besides localhost, and whose pages may call it",
             [](const std::string& text, Settings& s) { return put(parse_hosts(text), s.allowed_hosts); }},
     Setting{"MONITOR_BOOTSTRAP_SERVERS", "SERVERS", "further clusters that the monitoring routes may ask, comma-separated",
             [](const std::string& text, Settings& s) {
