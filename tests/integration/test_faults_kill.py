@@ -32,25 +32,27 @@ def start_flow(make_server, flow, name="server", **config):
 def test_random_kills_lose_and_double_nothing(make_server, flow, dice):
     kills = knob("KILLS", 25)
     records = knob("KILL_RECORDS", 3_000_000)
-    before = records // 4 // PARTITIONS
-    flow.stream.send(before)
+    flow.stream.send(records // 2 // PARTITIONS)
     server = start_flow(make_server, flow)
-    killed_in_flow = 0
-    # The rest comes while processes die, at a rate that leaves every life something to do.
-    with flow.stream.sending(count=records // PARTITIONS - before, rate=records * 0.75 / (kills * 1.5)) as sending:
-        for _ in range(kills):
+    done = killed_in_flow = 0
+    # About as many come while processes die, and more until enough of the kills have met them.
+    with flow.stream.sending(rate=records * 0.5 / (kills * 0.75), seconds=kills * 20) as sending:
+        while killed_in_flow < kills:
+            assert done < 2 * kills, f"only {killed_in_flow} of {done} kills fell while records flowed"
             size = flow.size()
-            wait_until(lambda: flow.size() > size or not sending.alive(), 30, "records flow")
+            wait_until(lambda: flow.size() > size, 30, "records flow")
             time.sleep(dice.uniform(0, 0.5))
             size = flow.size()
+            time.sleep(0.05)  # within which the file must grow for this kill to count
             server.kill9()
-            killed_in_flow += size > 0 and sending.alive()
+            done += 1
+            killed_in_flow += flow.size() > size and sending.alive()
             flow.assert_holds()
             server.start(wait=False)
     server.wait_ready()
     flow.wait_complete(60)
     flow.wait_committed()
-    print(f"{kills} kills, {killed_in_flow} of them while records were being produced, {flow.stream.total} records")
+    print(f"{done} kills, {killed_in_flow} of them while records flowed, {flow.stream.total} records")
 
 
 @pytest.mark.timeout(300)
