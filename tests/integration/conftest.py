@@ -33,7 +33,8 @@ def own_broker(tmp_path):
 
 @pytest.fixture
 def make_server(tmp_path, cluster, request):
-    """make_server(**options) -> a Server that does not run yet. Those left running are ended; their logs are shown if the test fails."""
+    """make_server(**options) -> a Server that does not run yet. Those left running are ended; their logs, and how
+    one ended that ended by itself, are shown if the test fails."""
     if not paths.BINARY.exists():
         pytest.exit(f"no server at {paths.BINARY}: run cmake --workflow --preset release", returncode=1)
     servers = []
@@ -46,8 +47,7 @@ def make_server(tmp_path, cluster, request):
 
     yield make
     for server in servers:
-        server.close()
-        print(f"--- {server.log}\n{server.log_tail(60)}")
+        print(server.close_and_tell())
 
 
 @pytest.fixture

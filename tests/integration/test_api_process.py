@@ -189,6 +189,15 @@ def test_the_instance_keeps_its_name(api):
     assert (api.data / "kafka-fetcher.instance_id").read_text() == name
 
 
+def test_the_report_of_a_test_tells_of_a_crash(make_api):
+    server = make_api()
+    os.kill(server.pid, signal.SIGABRT)
+    server.process.wait(10)
+    assert "SIGABRT" in server.close_and_tell()
+    server.start()
+    assert "by itself" not in server.close_and_tell()
+
+
 # --- leaving ---------------------------------------------------------------------------------------------------------
 
 

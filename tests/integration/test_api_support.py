@@ -21,8 +21,7 @@ def make_api(tmp_path):
 
     yield make
     for server in servers:
-        server.close()
-        print(f"--- {server.log}\n{server.log_tail(60)}")
+        print(server.close_and_tell())
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ class Server:
         self.log = self.folder / "server.log"
         self.process = None
         self._wrapped = False
+        self._ended_by_test = False
         self._environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
         self._environment.update(
             HOST="127.0.0.1",
@@ -49,6 +50,7 @@ class Server:
         """Starts the process; `wrapper` is a command before it that runs it as its child (strace). Waits until it is ready."""
         assert not self.alive(), "it runs already"
         self._wrapped = bool(wrapper)
+        self._ended_by_test = False
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [*wrapper, self.binary], env=self._environment, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -83,12 +85,14 @@ class Server:
         os.kill(self.pid, number)
 
     def kill9(self):
+        self._ended_by_test = True
         self._signal(signal.SIGKILL)
         self.process.wait(10)
 
     def terminate(self, timeout=15):
         """SIGTERM; returns the exit code and the seconds it took."""
         begin = time.monotonic()
+        self._ended_by_test = True
         self._signal(signal.SIGTERM)
         code = self.process.wait(timeout)
         return code, time.monotonic() - begin
@@ -110,6 +114,16 @@ class Server:
         if self.alive():
             self.thaw()
             self.kill9()
+
+    def close_and_tell(self, lines=60):
+        """Ends it. Returns what the report of a failed test should show: the end of its log, and how it ended if it was not a test's doing."""
+        code = None if self.process is None or self._ended_by_test else self.process.poll()
+        self.close()
+        text = f"--- {self.log}\n{self.log_tail(lines)}"
+        if code is None:
+            return text
+        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        return f"{text}\n--- the server had ended by itself, {how}"
 
     def log_tail(self, lines=30):
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
