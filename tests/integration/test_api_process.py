@@ -95,6 +95,11 @@ def test_the_demo_runs_whatever_the_roots(tmp_path):
         assert demo.wait(15) == 0
 
 
+def test_a_demo_that_cannot_run_says_which_field_is_wrong(tmp_path):
+    ended = run(tmp_path, "--demo", DATA_DIR="a{b}", PORT=str(free_port()))
+    assert ended.returncode == 1 and "file_path" in ended.stderr and "{b}" in ended.stderr, ended
+
+
 # --- the data folder -------------------------------------------------------------------------------------------------
 
 
