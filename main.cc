@@ -15,6 +15,7 @@
 #include "admin/demo.h"
 #include "admin/http_server.h"
 #include "admin/pipeline_factory.h"
+#include "admin/postgres_store.h"
 #include "admin/reconciler.h"
 #include "admin/router.h"
 #include "admin/routes.h"
@@ -90,12 +91,17 @@ Result<std::unique_ptr<DataDir>> open_data_dir(const Settings& settings) {
     return folder;
 }
 
+Result<std::unique_ptr<ConfigStore>> open_store(const Settings& settings, const DataDir& folder) {
+    if (settings.database_url) return PostgresStore::open(*settings.database_url);
+    return SqliteStore::open(folder.file("db"));
+}
+
 int run(const Settings& settings) {
     const auto folder = open_data_dir(settings);
     if (!folder) return refuse_start(folder.error().reason);
     const auto instance_id = settings.instance_id.empty() ? (*folder)->instance_id() : settings.instance_id;
     if (!instance_id) return refuse_start(instance_id.error().reason);
-    const auto store = SqliteStore::open((*folder)->file("db"));
+    const auto store = open_store(settings, **folder);
     if (!store) return refuse_start(store.error().reason);
 
     MemoryBudget budget(settings.memory_budget_bytes);
@@ -119,6 +125,7 @@ int run(const Settings& settings) {
     reconciler.start();
     spdlog::info("kafka-fetcher " FETCHER_VERSION " listens on {}:{}, data in {}, instance {}", settings.host, settings.port,
                  (*folder)->path(), *instance_id);
+    if (settings.database_url) spdlog::info("the configuration is in PostgreSQL, {}", settings.database_url->without_password());
 
     std::optional<Demo> demo;
     if (settings.demo) {
@@ -152,6 +159,7 @@ void allow_all_descriptors() {
 }  // namespace
 
 int main(int argc, char** argv) {
+    forget_postgres_environment();
     const auto settings = load_settings(argc, argv);
     if (!settings) {
         std::fputs(settings.error().text.c_str(), settings.error().code == 0 ? stdout : stderr);

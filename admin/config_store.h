@@ -5,6 +5,8 @@
 // Thread: any
 #pragma once
 
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <tl/expected.hpp>
@@ -24,10 +26,26 @@ struct StoreError {
     std::string reason;
 };
 
+inline StoreError changed_meanwhile(const std::string& consumer_id) {
+    return {StoreError::Kind::conflict, "Consumer " + consumer_id + " was changed by somebody else in the meantime."};
+}
+inline StoreError does_not_exist(const std::string& consumer_id) {
+    return {StoreError::Kind::missing, "Consumer " + consumer_id + " does not exist."};
+}
+
+// While it lives, changes are reported. Its end waits for a report that is on its way.
+class StoreWatch {
+  public:
+    virtual ~StoreWatch() = default;
+};
+
 class ConfigStore {
   public:
     template <class T>
     using Answer = tl::expected<T, StoreError>;
+
+    // Of each consumer the newest revisions are kept, older ones forgotten.
+    static constexpr int64_t kRevisionsKept = 1'000;
 
     virtual ~ConfigStore() = default;
 
@@ -38,8 +56,16 @@ class ConfigStore {
     virtual Answer<StoredConsumer> create(const StoredConsumer& consumer) = 0;
     // Stores the next revision. `next.revision` is the one it is based on; returns it with the new one.
     virtual Answer<StoredConsumer> replace(const StoredConsumer& next) = 0;
-    // Removes the consumer with all its revisions.
-    virtual Answer<void> remove(const std::string& consumer_id) = 0;
+    // Removes the consumer with all its revisions; `seen`: only if that revision is still the newest.
+    virtual Answer<void> remove(const std::string& consumer_id, std::optional<int64_t> seen = std::nullopt) = 0;
+
+    // The consumer as it was, newest first: at most `limit` of the revisions below `before`.
+    virtual Answer<std::vector<StoredConsumer>> revisions(const std::string& consumer_id, int64_t before, size_t limit) = 0;
+    virtual Answer<std::optional<StoredConsumer>> revision(const std::string& consumer_id, int64_t revision) = 0;
+
+    // Calls on_change, on a thread of the store's own, soon after somebody may have written: this process or another. It may miss changes
+    // while the store is away and reports that it is back; readers poll slowly besides. nullptr: nobody else can write.
+    virtual std::unique_ptr<StoreWatch> watch(std::function<void()> on_change) = 0;
     // Whether it answers now.
     virtual Answer<void> ping() = 0;
 };

@@ -46,7 +46,8 @@ struct StoredConsumer {
     Desired desired = Desired::stopped;
     ConsumerSpec spec;
     std::string created_at;
-    std::string updated_at;
+    std::string updated_at;  // of the definition; start and stop leave it
+    std::string revised_at;  // when this revision was made
     std::string unreadable;  // why what the store holds makes no spec, which is empty then; "": it does
 };
 

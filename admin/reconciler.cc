@@ -12,7 +12,8 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr milliseconds kPollInterval{5'000};  // of the store, should a poke be lost
+constexpr milliseconds kPollInterval{5'000};   // of the store, should news of a change be lost
+constexpr milliseconds kRetryInterval{1'000};  // while it is away
 constexpr milliseconds kIdleStep{200};
 constexpr milliseconds kDrainStep{5};
 
@@ -24,6 +25,7 @@ Reconciler::Reconciler(ConfigStore& store, PipelineFactory factory, RestartPolic
 Reconciler::~Reconciler() { stop(milliseconds{0}); }
 
 void Reconciler::start() {
+    reader_ = std::thread([this] { read_store(); });
     thread_ = std::thread([this] { run(); });
 }
 
@@ -35,18 +37,19 @@ bool Reconciler::stop(milliseconds timeout) {
         drain_timeout_ = timeout;
     }
     wake_.notify_all();
+    read_.notify_all();
     changed_.notify_all();
     thread_.join();
+    reader_.join();
     return drained_;
 }
 
 void Reconciler::poke() {
     {
         std::lock_guard lock(mutex_);
-        poked_ = true;
-        loaded_ = false;
+        ++wanted_generation_;
     }
-    wake_.notify_all();
+    read_.notify_all();
 }
 
 void Reconciler::retry_now(const std::string& consumer_id) {
@@ -62,17 +65,21 @@ std::shared_ptr<ManagedConsumer> Reconciler::find(const std::string& consumer_id
 
 bool Reconciler::wait_applied(const std::string& consumer_id, int64_t revision, milliseconds timeout) {
     std::unique_lock lock(mutex_);
+    const auto since = wanted_generation_;
     const auto applied = [&] {
         const auto found = consumers_.find(consumer_id);
         return found != consumers_.end() && found->second->applied_revision() >= revision;
     };
-    changed_.wait_for(lock, timeout, [&] { return stopping_ || applied(); });
+    // Somebody else may have deleted it in the meantime.
+    const auto deleted = [&] { return adopted_generation_ >= since && !consumers_.contains(consumer_id); };
+    changed_.wait_for(lock, timeout, [&] { return stopping_ || applied() || deleted(); });
     return applied();
 }
 
 bool Reconciler::wait_gone(const std::string& consumer_id, milliseconds timeout) {
     std::unique_lock lock(mutex_);
-    const auto gone = [&] { return loaded_ && !consumers_.contains(consumer_id); };
+    const auto since = wanted_generation_;
+    const auto gone = [&] { return adopted_generation_ >= since && !consumers_.contains(consumer_id); };
     changed_.wait_for(lock, timeout, [&] { return stopping_ || gone(); });
     return gone();
 }
@@ -82,38 +89,56 @@ ConsumerObservation Reconciler::observe(const std::string& consumer_id) const {
     return consumer ? consumer->observe() : ConsumerObservation{};
 }
 
+std::shared_ptr<const std::vector<StoredConsumer>> Reconciler::last_known() const {
+    std::lock_guard lock(mutex_);
+    return listed_.consumers;
+}
+
+// A store that cannot be read changes nothing: what runs goes on.
+void Reconciler::read_store() {
+    const auto watch = store_.watch([this] { poke(); });
+    bool away = false;
+    std::unique_lock lock(mutex_);
+    while (!stopping_) {
+        const auto generation = wanted_generation_;
+        lock.unlock();
+        auto listed = store_.list();
+        if (!listed && !away) spdlog::error("store: {} What runs goes on.", listed.error().reason);
+        if (listed && away) spdlog::info("store: answers again");
+        away = !listed;
+        lock.lock();
+        if (listed) {
+            listed_ = {std::make_shared<const std::vector<StoredConsumer>>(std::move(*listed)), generation};
+            wake_.notify_all();
+        }
+        read_.wait_for(lock, away ? kRetryInterval : kPollInterval, [&] { return stopping_ || wanted_generation_ > generation; });
+    }
+    lock.unlock();
+}
+
 void Reconciler::run() {
-    auto next_poll = steady_clock::now();
     for (;;) {
-        bool poked = false;
         {
             std::lock_guard lock(mutex_);
             if (stopping_) break;
-            poked = std::exchange(poked_, false);
-        }
-        if (poked || steady_clock::now() >= next_poll) {
-            load();
-            next_poll = steady_clock::now() + kPollInterval;
+            adopt();
         }
         const bool draining = step_all();
         changed_.notify_all();
         std::unique_lock lock(mutex_);
-        wake_.wait_for(lock, draining ? kDrainStep : kIdleStep, [&] { return poked_ || stopping_; });
+        wake_.wait_for(lock, draining ? kDrainStep : kIdleStep, [&] { return stopping_ || listed_.generation > adopted_generation_; });
     }
     drain_all(steady_clock::now() + drain_timeout_);
     changed_.notify_all();
 }
 
-// A store that cannot be read changes nothing: what runs goes on.
-void Reconciler::load() {
-    const auto listed = store_.list();
-    if (!listed) {
-        spdlog::error("store: {}", listed.error().reason);
-        return;
-    }
+// Under the lock.
+void Reconciler::adopt() {
+    if (!listed_.consumers || listed_.consumers == adopted_) return;
+    adopted_ = listed_.consumers;
+    adopted_generation_ = listed_.generation;
     std::set<std::string> wanted;
-    std::lock_guard lock(mutex_);
-    for (const auto& stored : *listed) {
+    for (const auto& stored : *adopted_) {
         wanted.insert(stored.consumer_id);
         auto& consumer = consumers_[stored.consumer_id];
         if (consumer) {
@@ -125,7 +150,6 @@ void Reconciler::load() {
     }
     for (auto& [id, consumer] : consumers_)
         if (!wanted.contains(id)) consumer->remove();
-    if (!poked_) loaded_ = true;
 }
 
 bool Reconciler::step_all() {
@@ -141,7 +165,7 @@ bool Reconciler::step_all() {
     }
     std::lock_guard lock(mutex_);
     std::erase_if(consumers_, [](const auto& entry) { return entry.second->gone(); });
-    if (loaded_) ready_ = true;
+    if (adopted_) ready_ = true;
     return draining;
 }
 

@@ -1,7 +1,8 @@
 // Reconciler: makes what runs follow what the store says. The same code runs at start-up, after a crash, on every change and for automatic
 // recovery; the API only writes to the store and pokes.
 //
-// One thread steps every consumer; no step waits, so a consumer whose sink drains slowly holds up no other.
+// One thread steps every consumer; no step waits, so a consumer whose sink drains slowly holds up no other. Another thread reads the store
+// whenever it may have changed, so that a store which is away or slow holds up nothing that runs.
 // Thread: any
 #pragma once
 
@@ -13,6 +14,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "admin/config_store.h"
 #include "admin/managed_consumer.h"
@@ -43,11 +45,19 @@ class Reconciler {
     bool wait_gone(const std::string& consumer_id, std::chrono::milliseconds timeout);
 
     ConsumerObservation observe(const std::string& consumer_id) const;
+    // What the store held when it was last read; nullptr: it has not been.
+    std::shared_ptr<const std::vector<StoredConsumer>> last_known() const;
 
   private:
+    struct Listing {
+        std::shared_ptr<const std::vector<StoredConsumer>> consumers;
+        uint64_t generation = 0;
+    };
+
     std::shared_ptr<ManagedConsumer> find(const std::string& consumer_id) const;
+    void read_store();
     void run();
-    void load();
+    void adopt();
     bool step_all();  // whether something drains
     void drain_all(std::chrono::steady_clock::time_point deadline);
 
@@ -59,12 +69,16 @@ class Reconciler {
     bool drained_ = true;
 
     mutable std::mutex mutex_;
-    std::condition_variable wake_;     // for the thread
+    std::condition_variable wake_;     // for the stepping thread
+    std::condition_variable read_;     // for the reading thread
     std::condition_variable changed_;  // for waiters
-    bool poked_ = true;
-    bool loaded_ = false;
+    uint64_t wanted_generation_ = 1;   // rises with each poke
+    Listing listed_;                   // the newest that has been read
+    std::shared_ptr<const std::vector<StoredConsumer>> adopted_;  // the one that consumers_ follow
+    uint64_t adopted_generation_ = 0;  // of adopted_: how many pokes had come before it was read
     bool stopping_ = false;
     std::map<std::string, std::shared_ptr<ManagedConsumer>> consumers_;
+    std::thread reader_;
     std::thread thread_;
 };
 

@@ -62,10 +62,12 @@ const std::array kSettings = {
             }},
     Setting{"INSTANCE_ID", "NAME", "names this process among its replicas (default: made once, kept in DATA_DIR)",
             [](const std::string& text, Settings& s) { return put(parse_instance_id(text), s.instance_id); }},
-    Setting{"DATABASE_URL", "URL", "PostgreSQL as the store: not supported by this build; leave it unset",
-            [](const std::string&, Settings&) {
-                return std::string(
-                    "is set, but PostgreSQL as the store is not supported by this build yet; unset it to use SQLite in DATA_DIR");
+    Setting{"DATABASE_URL", "URL", "PostgreSQL that holds the configuration of all replicas (default: SQLite in DATA_DIR)",
+            [](const std::string& text, Settings& s) {
+                PostgresUrl url;
+                auto error = put(parse_postgres_url(text), url);
+                s.database_url = std::move(url);
+                return error;
             }},
 };
 
@@ -87,8 +89,8 @@ tl::expected<Texts, SettingsExit> parse_flags(int argc, const char* const* argv,
     app.set_version_flag("--version", "kafka-fetcher " FETCHER_VERSION);
     app.footer(
         "Each option can also be given in the environment or in the file .env of the working directory, under the name in brackets.\n"
-        "A flag wins over the environment, the environment over the file. Give API_TOKEN in one of these rather than as a flag:\n"
-        "other users of the machine can see flags.");
+        "A flag wins over the environment, the environment over the file. Give API_TOKEN and DATABASE_URL in one of these rather\n"
+        "than as a flag: other users of the machine can see flags.");
     Texts given;
     for (const auto& setting : kSettings)
         app.add_option(flag_of(setting.name), given[setting.name], std::string(setting.help) + " [" + setting.name + "]")
@@ -120,7 +122,10 @@ tl::expected<Settings, SettingsExit> completed(Settings settings, bool host_give
         return stop("HOST " + settings.host +
                     " can be reached from other machines, and no API_TOKEN is set. Set API_TOKEN, or leave HOST at "
                     "127.0.0.1, or insist with ALLOW_UNAUTHENTICATED=true");
-    if (settings.demo) settings.data_dir += "/demo";
+    if (settings.demo) {
+        settings.data_dir += "/demo";
+        settings.database_url.reset();  // nothing of it is to outlive it, least of all where others would run it
+    }
     // Never by way of the text of FILE_SINK_ROOTS, where a colon in DATA_DIR would make two roots of one.
     const auto data_dir = absolute_folder(settings.data_dir);
     if (!roots_given) settings.file_sink_roots = {data_dir, "/var/log"};

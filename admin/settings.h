@@ -10,6 +10,8 @@
 #include <tl/expected.hpp>
 #include <vector>
 
+#include "admin/postgres_url.h"
+
 namespace fetcher {
 
 struct Settings {
@@ -26,6 +28,7 @@ struct Settings {
     std::vector<std::string> allowed_hosts;  // host names, without ports
     std::vector<std::string> monitor_bootstrap_servers;
     std::string instance_id;  // empty: the one kept in DATA_DIR
+    std::optional<PostgresUrl> database_url;  // holds a secret; nullopt: SQLite in data_dir
     bool demo = false;
 };
 

@@ -30,11 +30,14 @@ constexpr std::array kMigrations = {
            document TEXT NOT NULL,
            updated_at TEXT NOT NULL,
            PRIMARY KEY (consumer_id, revision)) WITHOUT ROWID;)",
+    R"(ALTER TABLE consumer_revisions ADD COLUMN revised_at TEXT NOT NULL DEFAULT '';
+       UPDATE consumer_revisions SET revised_at = updated_at;)",
 };
 
-constexpr const char* kSelect =
-    "SELECT c.consumer_id, c.sequence, c.revision, r.desired, r.document, c.created_at, r.updated_at FROM consumers c "
-    "JOIN consumer_revisions r ON r.consumer_id = c.consumer_id AND r.revision = c.revision ";
+constexpr const char* kSelectAll =
+    "SELECT c.consumer_id, c.sequence, r.revision, r.desired, r.document, c.created_at, r.updated_at, r.revised_at FROM consumers c "
+    "JOIN consumer_revisions r ON r.consumer_id = c.consumer_id ";
+constexpr const char* kNewest = "AND r.revision = c.revision ";
 
 StoredConsumer read_row(SQLite::Statement& row) {
     StoredConsumer consumer;
@@ -45,13 +48,14 @@ StoredConsumer read_row(SQLite::Statement& row) {
     read_document(row.getColumn(4).getString(), consumer);
     consumer.created_at = row.getColumn(5).getString();
     consumer.updated_at = row.getColumn(6).getString();
+    consumer.revised_at = row.getColumn(7).getString();
     return consumer;
 }
 
-tl::unexpected<StoreError> refused(StoreError::Kind kind, const std::string& consumer_id) {
-    const bool missing = kind == StoreError::Kind::missing;
-    return tl::unexpected<StoreError>(
-        StoreError{kind, "Consumer " + consumer_id + (missing ? " does not exist." : " was changed by somebody else in the meantime.")});
+std::vector<StoredConsumer> read_rows(SQLite::Statement& select) {
+    std::vector<StoredConsumer> consumers;
+    while (select.executeStep()) consumers.push_back(read_row(select));
+    return consumers;
 }
 
 }  // namespace
@@ -101,27 +105,34 @@ ConfigStore::Answer<T> SqliteStore::guarded(Work work) {
 
 void SqliteStore::write_revision(const StoredConsumer& consumer) {
     SQLite::Statement insert(
-        *database_, "INSERT INTO consumer_revisions (consumer_id, revision, desired, document, updated_at) VALUES (?, ?, ?, ?, ?)");
+        *database_,
+        "INSERT INTO consumer_revisions (consumer_id, revision, desired, document, updated_at, revised_at) VALUES (?, ?, ?, ?, ?, ?)");
     insert.bind(1, consumer.consumer_id);
     insert.bind(2, consumer.revision);
     insert.bind(3, consumer.desired == Desired::running ? "running" : "stopped");
     insert.bind(4, to_document(consumer.spec));
     insert.bind(5, consumer.updated_at);
+    insert.bind(6, consumer.revised_at);
     insert.exec();
+}
+
+// Why a write that names a revision found nothing.
+tl::unexpected<StoreError> SqliteStore::refusal(const std::string& consumer_id) {
+    SQLite::Statement known(*database_, "SELECT 1 FROM consumers WHERE consumer_id = ?");
+    known.bind(1, consumer_id);
+    return tl::unexpected<StoreError>(known.executeStep() ? changed_meanwhile(consumer_id) : does_not_exist(consumer_id));
 }
 
 ConfigStore::Answer<std::vector<StoredConsumer>> SqliteStore::list() {
     return guarded<std::vector<StoredConsumer>>([&]() -> Answer<std::vector<StoredConsumer>> {
-        std::vector<StoredConsumer> consumers;
-        SQLite::Statement select(*database_, std::string(kSelect) + "ORDER BY c.sequence");
-        while (select.executeStep()) consumers.push_back(read_row(select));
-        return consumers;
+        SQLite::Statement select(*database_, std::string(kSelectAll) + kNewest + "ORDER BY c.sequence");
+        return read_rows(select);
     });
 }
 
 ConfigStore::Answer<std::optional<StoredConsumer>> SqliteStore::find(const std::string& consumer_id) {
     return guarded<std::optional<StoredConsumer>>([&]() -> Answer<std::optional<StoredConsumer>> {
-        SQLite::Statement select(*database_, std::string(kSelect) + "WHERE c.consumer_id = ?");
+        SQLite::Statement select(*database_, std::string(kSelectAll) + kNewest + "WHERE c.consumer_id = ?");
         select.bind(1, consumer_id);
         if (!select.executeStep()) return std::nullopt;
         return read_row(select);
@@ -153,23 +164,46 @@ ConfigStore::Answer<StoredConsumer> SqliteStore::replace(const StoredConsumer& n
         move.bind(1, stored.revision);
         move.bind(2, stored.consumer_id);
         move.bind(3, next.revision);
-        if (move.exec() == 0) {
-            SQLite::Statement known(*database_, "SELECT 1 FROM consumers WHERE consumer_id = ?");
-            known.bind(1, stored.consumer_id);
-            return refused(known.executeStep() ? StoreError::Kind::conflict : StoreError::Kind::missing, stored.consumer_id);
-        }
+        if (move.exec() == 0) return refusal(stored.consumer_id);
         write_revision(stored);
+        SQLite::Statement forget(*database_, "DELETE FROM consumer_revisions WHERE consumer_id = ? AND revision <= ?");
+        forget.bind(1, stored.consumer_id);
+        forget.bind(2, stored.revision - kRevisionsKept);
+        forget.exec();
         transaction.commit();
         return stored;
     });
 }
 
-ConfigStore::Answer<void> SqliteStore::remove(const std::string& consumer_id) {
+ConfigStore::Answer<void> SqliteStore::remove(const std::string& consumer_id, std::optional<int64_t> seen) {
     return guarded<void>([&]() -> Answer<void> {
-        SQLite::Statement remove(*database_, "DELETE FROM consumers WHERE consumer_id = ?");
+        SQLite::Statement remove(*database_, "DELETE FROM consumers WHERE consumer_id = ? AND (? = 0 OR revision = ?)");
         remove.bind(1, consumer_id);
-        if (remove.exec() == 0) return refused(StoreError::Kind::missing, consumer_id);
+        remove.bind(2, seen ? 1 : 0);
+        remove.bind(3, seen.value_or(0));
+        if (remove.exec() == 0) return refusal(consumer_id);
         return {};
+    });
+}
+
+ConfigStore::Answer<std::vector<StoredConsumer>> SqliteStore::revisions(const std::string& consumer_id, int64_t before, size_t limit) {
+    return guarded<std::vector<StoredConsumer>>([&]() -> Answer<std::vector<StoredConsumer>> {
+        SQLite::Statement select(*database_,
+                                 std::string(kSelectAll) + "WHERE c.consumer_id = ? AND r.revision < ? ORDER BY r.revision DESC LIMIT ?");
+        select.bind(1, consumer_id);
+        select.bind(2, before);
+        select.bind(3, static_cast<int64_t>(limit));
+        return read_rows(select);
+    });
+}
+
+ConfigStore::Answer<std::optional<StoredConsumer>> SqliteStore::revision(const std::string& consumer_id, int64_t revision) {
+    return guarded<std::optional<StoredConsumer>>([&]() -> Answer<std::optional<StoredConsumer>> {
+        SQLite::Statement select(*database_, std::string(kSelectAll) + "WHERE c.consumer_id = ? AND r.revision = ?");
+        select.bind(1, consumer_id);
+        select.bind(2, revision);
+        if (!select.executeStep()) return std::nullopt;
+        return read_row(select);
     });
 }
 

@@ -25,13 +25,17 @@ class SqliteStore : public ConfigStore {
     Answer<std::optional<StoredConsumer>> find(const std::string& consumer_id) override;
     Answer<StoredConsumer> create(const StoredConsumer& consumer) override;
     Answer<StoredConsumer> replace(const StoredConsumer& next) override;
-    Answer<void> remove(const std::string& consumer_id) override;
+    Answer<void> remove(const std::string& consumer_id, std::optional<int64_t> seen = std::nullopt) override;
+    Answer<std::vector<StoredConsumer>> revisions(const std::string& consumer_id, int64_t before, size_t limit) override;
+    Answer<std::optional<StoredConsumer>> revision(const std::string& consumer_id, int64_t revision) override;
+    std::unique_ptr<StoreWatch> watch(std::function<void()>) override { return nullptr; }
     Answer<void> ping() override;
 
   private:
     explicit SqliteStore(std::unique_ptr<SQLite::Database> database);
     void migrate();
     void write_revision(const StoredConsumer& consumer);
+    tl::unexpected<StoreError> refusal(const std::string& consumer_id);
     template <class T, class Work>
     Answer<T> guarded(Work work);
 

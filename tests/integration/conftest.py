@@ -10,6 +10,7 @@ import pytest
 
 from harness import paths
 from harness.broker import Cluster, OwnBroker
+from harness.postgres import OwnPostgres
 from harness.server import Server
 
 
@@ -29,6 +30,15 @@ def own_broker(tmp_path):
     broker.start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory):
+    """A PostgreSQL for all tests of a run: each makes a database of its own; whoever stops or freezes it makes it run again."""
+    server = OwnPostgres(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    yield server
+    server.remove()
 
 
 @pytest.fixture

@@ -32,7 +32,8 @@ WRONG = [
     ("PORT", "0"), ("PORT", "eighty"), ("PORT", "65536"), ("LOG_LEVEL", "LOUD"), ("MEMORY_BUDGET", "much"), ("MEMORY_BUDGET", "-5"),
     ("PIN_THREADS", "maybe"), ("HOST", "a b"), ("KAFKA_BOOTSTRAP_SERVERS", "nowhere"), ("API_TOKEN", "short"), ("API_TOKEN", ""),
     ("ALLOWED_HOSTS", "http://a.example"), ("ALLOWED_HOSTS", "a.example:80"), ("ALLOWED_HOSTS", "*.example"),
-    ("ALLOW_UNAUTHENTICATED", "perhaps"), ("INSTANCE_ID", "a/b"), ("MONITOR_BOOTSTRAP_SERVERS", "x"), ("DATABASE_URL", "postgresql://u:hunter2@h/d"),
+    ("ALLOW_UNAUTHENTICATED", "perhaps"), ("INSTANCE_ID", "a/b"), ("MONITOR_BOOTSTRAP_SERVERS", "x"), ("DATABASE_URL", "postgresql://u:hunter2@h:x/d"),
+    ("DATABASE_URL", "postgresql://u:hunter2@h/d?service=x"), ("DATABASE_URL", ""),
 ]  # fmt: skip
 
 

@@ -88,7 +88,7 @@ TEST(Settings, NamesTheVariableThatIsWrong) {
                                                                     {"ALLOWED_HOSTS", "::1:8000:x"},
                                                                     {"DATA_DIR", ""},
                                                                     {"MONITOR_BOOTSTRAP_SERVERS", "nope"},
-                                                                    {"DATABASE_URL", "postgresql://user:hunter2@db/x"}};
+                                                                    {"DATABASE_URL", "postgresql://user:hunter2@db:x/x"}};
     for (const auto& [name, value] : wrong) {
         const auto text = refusal({{}, {{name, value}}, {}});
         EXPECT_NE(text.find(name), std::string::npos) << name << "=" << value << ": " << text;
@@ -102,7 +102,9 @@ TEST(Settings, TakesHostsAsNamesOrAddresses) {
 }
 
 TEST(Settings, NeverRepeatsAValue) {
-    EXPECT_EQ(refusal({{}, {{"DATABASE_URL", "postgresql://user:hunter2@db/x"}}, {}}).find("hunter2"), std::string::npos);
+    EXPECT_EQ(refusal({{}, {{"DATABASE_URL", "postgresql://user:hunter2@db:x/x"}}, {}}).find("hunter2"), std::string::npos);
+    EXPECT_EQ(refusal({{"--database-url=postgresql://user:hunter2@db/x?options=y"}, {}, {}}).find("hunter2"), std::string::npos);
+    EXPECT_EQ(refusal({{"--help"}, {{"DATABASE_URL", "postgresql://user:hunter2@db/x"}}, {}}).find("hunter2"), std::string::npos);
     EXPECT_EQ(refusal({{}, {{"API_TOKEN", "hunter2"}}, {}}).find("hunter2"), std::string::npos);
 }
 

@@ -7,7 +7,9 @@
 #include <memory>
 #include <thread>
 
+#include "admin/postgres_store.h"
 #include "admin/sqlite_store.h"
+#include "tests/unit/admin/test_database.h"
 
 namespace fetcher {
 namespace {
@@ -30,11 +32,32 @@ class SqliteUnderTest : public StoreUnderTest {
     const std::string folder_ = ::testing::TempDir() + "store_test_" + std::to_string(getpid());
 };
 
-using Maker = std::unique_ptr<StoreUnderTest> (*)();
+class PostgresUnderTest : public StoreUnderTest {
+  public:
+    std::unique_ptr<ConfigStore> open() override {
+        auto store = PostgresStore::open(database_.url());
+        EXPECT_TRUE(store) << store.error().reason;
+        return store ? std::move(*store) : nullptr;
+    }
 
-class StoreTest : public ::testing::TestWithParam<Maker> {
+  private:
+    TestDatabase database_;
+};
+
+struct Kind {
+    const char* name;
+    bool needs_postgres;
+    std::unique_ptr<StoreUnderTest> (*make)();
+};
+
+class StoreTest : public ::testing::TestWithParam<Kind> {
   protected:
-    StoreTest() : under_test_(GetParam()()), store_(under_test_->open()) {}
+    void SetUp() override {
+        if (GetParam().needs_postgres && !TestDatabase::available()) GTEST_SKIP() << TestDatabase::kMissing;
+        under_test_ = GetParam().make();
+        store_ = under_test_->open();
+        ASSERT_TRUE(store_);
+    }
 
     static StoredConsumer consumer(const std::string& id) {
         StoredConsumer made;
@@ -46,7 +69,8 @@ class StoreTest : public ::testing::TestWithParam<Maker> {
         made.spec.consumer_group = "group \"ü\"";
         made.spec.processors = {{"p1", "file_sink", {{"file_path", "/var/log/a.log"}, {"n", 1}}, "t1", "t2"}, {"p2", "x", {}, "t1", "t1"}};
         made.created_at = "2025-01-01T12:00:00Z";
-        made.updated_at = "2025-01-01T12:00:00Z";
+        made.updated_at = "2025-01-01T12:00:01Z";
+        made.revised_at = "2025-01-01T12:00:02Z";
         return made;
     }
 
@@ -69,6 +93,8 @@ TEST_P(StoreTest, GivesBackWhatItWasGiven) {
     EXPECT_EQ(found->desired, Desired::running);
     EXPECT_EQ(found->spec, made.spec);
     EXPECT_EQ(found->created_at, made.created_at);
+    EXPECT_EQ(found->updated_at, made.updated_at);
+    EXPECT_EQ(found->revised_at, made.revised_at);
 }
 
 TEST_P(StoreTest, KeepsEverythingWhenOpenedAgain) {
@@ -137,8 +163,54 @@ TEST_P(StoreTest, NeverGivesASequenceTwice) {
     EXPECT_GT(store_->create(consumer("b"))->sequence, first.sequence);
 }
 
-INSTANTIATE_TEST_SUITE_P(Sqlite, StoreTest,
-                         ::testing::Values(+[]() -> std::unique_ptr<StoreUnderTest> { return std::make_unique<SqliteUnderTest>(); }));
+TEST_P(StoreTest, RemovesOnlyTheRevisionThatWasSeen) {
+    const auto seen = *store_->create(consumer("a"));
+    ASSERT_TRUE(store_->replace(seen));
+    const auto refused = store_->remove("a", seen.revision);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, StoreError::Kind::conflict);
+    EXPECT_TRUE(store_->remove("a", 2));
+    EXPECT_EQ(store_->remove("a", 2).error().kind, StoreError::Kind::missing);
+}
+
+TEST_P(StoreTest, GivesBackEveryRevisionNewestFirst) {
+    auto current = *store_->create(consumer("a"));
+    ASSERT_TRUE(store_->create(consumer("b")));
+    for (const auto* topic : {"second", "third", "fourth"}) {
+        current.spec.topic = topic;
+        current.revised_at = topic;
+        current = *store_->replace(current);
+    }
+    const auto all = *store_->revisions("a", INT64_MAX, 100);
+    ASSERT_EQ(all.size(), 4U);
+    EXPECT_EQ(all[0].spec.topic, "fourth");
+    EXPECT_EQ(all[0].revised_at, "fourth");
+    EXPECT_EQ(all[3].spec, consumer("a").spec);
+    const auto page = *store_->revisions("a", 4, 2);
+    ASSERT_EQ(page.size(), 2U);
+    EXPECT_EQ(page[0].revision, 3);
+    EXPECT_EQ(page[1].revision, 2);
+    EXPECT_EQ((*store_->revision("a", 2))->spec.topic, "second");
+    EXPECT_FALSE(*store_->revision("a", 5));
+    EXPECT_FALSE(*store_->revision("c", 1));
+    EXPECT_TRUE(store_->revisions("c", INT64_MAX, 100)->empty());
+}
+
+TEST_P(StoreTest, KeepsTheNewestRevisionsOnly) {
+    auto current = *store_->create(consumer("a"));
+    for (int64_t i = 0; i < ConfigStore::kRevisionsKept + 1; ++i) current = *store_->replace(current);
+    EXPECT_EQ(current.revision, ConfigStore::kRevisionsKept + 2);
+    const auto kept = *store_->revisions("a", INT64_MAX, 5'000);
+    EXPECT_EQ(kept.size(), static_cast<size_t>(ConfigStore::kRevisionsKept));
+    EXPECT_EQ(kept.back().revision, 3);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, StoreTest,
+                         ::testing::Values(Kind{"Sqlite", false,
+                                                +[]() -> std::unique_ptr<StoreUnderTest> { return std::make_unique<SqliteUnderTest>(); }},
+                                           Kind{"Postgres", true,
+                                                +[]() -> std::unique_ptr<StoreUnderTest> { return std::make_unique<PostgresUnderTest>(); }}),
+                         [](const auto& parameter) { return std::string(parameter.param.name); });
 
 TEST(SqliteStore, ItsFilesArePrivate) {
     SqliteUnderTest under_test;

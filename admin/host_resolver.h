@@ -1,0 +1,17 @@
+// Names to addresses, with a deadline: the C library's resolver has none, and libpq would call it while an API handler waits.
+// Thread: any
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "engine/result.h"
+
+namespace fetcher {
+
+// Numeric addresses, in the order in which they are to be tried; an address stands for itself. The question is asked on a thread of its own,
+// which is left behind if the answer does not come in time; those who ask for the same name meanwhile wait for that same answer.
+Result<std::vector<std::string>> resolve_host(const std::string& host, std::chrono::steady_clock::time_point deadline);
+
+}  // namespace fetcher

@@ -1,0 +1,85 @@
+"""A PostgreSQL of the tests' own through scripts/postgres: databases made for a test, the server stopped, killed or frozen."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import uuid
+
+from . import paths
+from .waiting import free_port
+
+
+class OwnPostgres:
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self._environment = dict(os.environ, POSTGRES_DIR=str(self.folder / "postgres"), POSTGRES_PORT=str(self.port))
+
+    def _script(self, *arguments):
+        # Its output goes to a file: a pipe would stay open as long as the server runs.
+        log = self.folder / "script.log"
+        with open(log, "a") as output:
+            done = subprocess.run(
+                [paths.POSTGRES_SCRIPT, *arguments], env=self._environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, timeout=120
+            )
+        assert done.returncode == 0, f"scripts/postgres {arguments}: {log.read_text()[-2000:]}"
+
+    def start(self):
+        self._script("start")
+        return self
+
+    def stop(self, *options):
+        self._script("stop", *options)
+
+    def remove(self):
+        self._script("stop", "--fresh")
+
+    def sql(self, statement, database="fetcher"):
+        """The statement's output, unaligned."""
+        command = [paths.POSTGRES_SCRIPT, "psql", "-d", self.url(database), "-AtX", "-v", "ON_ERROR_STOP=1", "-c", statement]
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def url(self, database="fetcher"):
+        return f"postgresql://fetcher:fetcher@127.0.0.1:{self.port}/{database}"
+
+    def make_database(self):
+        """An empty database; its URL."""
+        name = f"test_{uuid.uuid4().hex[:10]}"
+        self.sql(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    # --- the server's processes -----------------------------------------------------------------------------------
+
+    def _postmaster(self):
+        """Whoever holds the listening socket."""
+        listening = f"0100007F:{self.port:04X}"
+        lines = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        inodes = {f"socket:[{line[9]}]" for line in lines if line[1] == listening and line[3] == "0A"}
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if any(os.readlink(fd) in inodes for fd in (process / "fd").iterdir()):
+                    return int(process.name)
+            except OSError:
+                continue
+        raise AssertionError(f"nobody listens on {self.port}")
+
+    def _processes(self):
+        postmaster = self._postmaster()
+        children = pathlib.Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        return [postmaster, *map(int, children)]
+
+    def freeze(self):
+        """SIGSTOP to all of it: the kernel goes on taking connections and acknowledging bytes. Returns the processes for thaw()."""
+        frozen = self._processes()
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        return frozen
+
+    @staticmethod
+    def thaw(frozen):
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
