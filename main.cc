@@ -114,6 +114,7 @@ int run(const Settings& settings) {
     Router router;
     add_health_routes(router, service);
     add_consumer_routes(router, service);
+    add_version_routes(router, service);
     add_processor_type_routes(router, registry);
     MonitorOptions monitor;
     monitor.default_servers = settings.kafka_bootstrap_servers;

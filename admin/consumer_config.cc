@@ -128,7 +128,7 @@ Answer<StoredConsumer> ConsumerConfig::create(const json& body, const std::strin
     StoredConsumer consumer;
     consumer.consumer_id = new_uuid();
     consumer.desired = body.value("auto_start", false) ? Desired::running : Desired::stopped;
-    consumer.created_at = consumer.updated_at = now;
+    consumer.created_at = consumer.updated_at = consumer.revised_at = now;
     apply_fields(body, consumer.spec);
     consumer.spec.processors = processors_in(body);
     for (auto& processor : consumer.spec.processors) {
@@ -158,6 +158,23 @@ Answer<StoredConsumer> ConsumerConfig::merge(const StoredConsumer& current, cons
         }
     }
     if (auto errors = check_processors(next); !errors.empty()) return invalid(std::move(errors));
+    if (!(next.spec == current.spec)) next.updated_at = now;
+    return next;
+}
+
+Answer<StoredConsumer> ConsumerConfig::restore(const StoredConsumer& current, const ConsumerSpec& old, const std::string& now) const {
+    StoredConsumer next = current;
+    next.spec = old;
+    next.unreadable.clear();  // this is how a damaged one is mended
+    for (auto& processor : next.spec.processors) {
+        const auto& before = current.spec.processors;
+        const auto same = std::find_if(before.begin(), before.end(), [&](const auto& p) {
+            return p.id == processor.id && p.type == processor.type && p.config == processor.config;
+        });
+        processor.updated_at = same == before.end() ? now : same->updated_at;
+    }
+    if (auto errors = check_processors(next); !errors.empty())
+        return problem(422, "The old version is not valid any more; see errors.", std::move(errors));
     if (!(next.spec == current.spec)) next.updated_at = now;
     return next;
 }

@@ -24,6 +24,10 @@ class ConsumerConfig {
     // or is the only one of its type before and after, keeps id and created_at. updated_at moves only with what has changed.
     Answer<StoredConsumer> merge(const StoredConsumer& current, const nlohmann::json& body, const std::string& now) const;
 
+    // current with an older definition in place of its own. Its processors keep their ids; what does not change keeps its updated_at. 422 if
+    // this build, or this server's settings, do not allow it any more.
+    Answer<StoredConsumer> restore(const StoredConsumer& current, const ConsumerSpec& old, const std::string& now) const;
+
     // A processor's config as an answer may show it.
     nlohmann::json masked(const ProcessorSpec& processor) const;
 

@@ -131,4 +131,24 @@ json consumer_json(const StoredConsumer& consumer, const ConsumerHealth& health,
             {"metrics", metrics_json(seen)}};
 }
 
+json version_json(const StoredConsumer& revision, const ConsumerConfig& config) {
+    const auto& spec = revision.spec;
+    if (!revision.unreadable.empty())
+        return {{"version", revision.revision},
+                {"created_at", revision.revised_at},
+                {"config", nullptr},
+                {"unreadable", revision.unreadable}};
+    return {{"version", revision.revision},
+            {"created_at", revision.revised_at},
+            {"desired_status", revision.desired == Desired::running ? "ACTIVE" : "INACTIVE"},
+            {"config",
+             {{"broker_ip", spec.broker_ip},
+              {"broker_port", spec.broker_port},
+              {"topic", spec.topic},
+              {"consumer_group", spec.consumer_group},
+              {"auto_offset_reset", spec.auto_offset_reset},
+              {"partition_assignment_strategy", spec.partition_assignment_strategy},
+              {"processor_configs", processors_json(revision, config)}}}};
+}
+
 }  // namespace fetcher

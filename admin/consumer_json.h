@@ -12,4 +12,7 @@ namespace fetcher {
 nlohmann::ordered_json consumer_json(const StoredConsumer& consumer, const ConsumerHealth& health, const ConsumerObservation& seen,
                                      const ConsumerConfig& config);
 
+// One of its revisions: number, time, whether it was to run, and the definition.
+nlohmann::ordered_json version_json(const StoredConsumer& revision, const ConsumerConfig& config);
+
 }  // namespace fetcher

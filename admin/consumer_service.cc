@@ -2,8 +2,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
-
 #include "admin/iso_time.h"
 
 namespace fetcher {
@@ -13,6 +11,9 @@ namespace {
 // So many requests may wait for effects at once; one more is answered with how things stand, so that threads stay free for the others.
 constexpr int kMaxWaiting = 16;
 
+// How often a start or stop tries to get in between the writes of others.
+constexpr int kAttempts = 5;
+
 tl::unexpected<Problem> problem_of(const StoreError& error) {
     switch (error.kind) {
         case StoreError::Kind::conflict: return problem(409, error.reason + " Read it again and repeat the change.");
@@ -20,6 +21,10 @@ tl::unexpected<Problem> problem_of(const StoreError& error) {
         case StoreError::Kind::unavailable: break;
     }
     return tl::unexpected<Problem>(Problem{503, error.reason, {}, {{"Retry-After", "5"}}});
+}
+
+tl::unexpected<Problem> outdated(const StoredConsumer& current) {
+    return problem(412, "Consumer " + current.consumer_id + " is not at a revision that If-Match names. Read it again and repeat the change.");
 }
 
 class Counted {
@@ -95,16 +100,36 @@ Answer<ConsumerView> ConsumerService::create(const nlohmann::json& body) {
     return settled_view(std::move(*stored));
 }
 
+// While the store is away, what it last said.
+Answer<ConsumerService::Known> ConsumerService::list_all() {
+    auto all = store_.list();
+    if (all) return Known{std::move(*all), false};
+    const auto known = reconciler_.last_known();
+    if (!known) return problem_of(all.error());
+    return Known{*known, true};
+}
+
 Answer<ConsumerView> ConsumerService::get(const std::string& consumer_id) {
-    return load(consumer_id).map([&](StoredConsumer consumer) { return view(std::move(consumer)); });
+    auto loaded = load(consumer_id);
+    if (loaded) return view(std::move(*loaded));
+    const auto known = loaded.error().status == 503 ? reconciler_.last_known() : nullptr;
+    if (known)
+        for (const auto& consumer : *known) {
+            if (consumer.consumer_id != consumer_id) continue;
+            auto seen = view(consumer);
+            seen.stale = true;
+            return seen;
+        }
+    return tl::unexpected<Problem>(loaded.error());
 }
 
 Answer<ConsumerPage> ConsumerService::list(const ConsumerFilter& filter) {
-    const auto all = store_.list();
-    if (!all) return problem_of(all.error());
+    const auto all = list_all();
+    if (!all) return tl::unexpected<Problem>(all.error());
     const auto matches = [](const std::string& wanted, const std::string& value) { return wanted.empty() || wanted == value; };
     ConsumerPage page;
-    for (const auto& consumer : *all) {
+    page.stale = all->stale;
+    for (const auto& consumer : all->consumers) {
         if (consumer.sequence <= filter.after) continue;
         if (!matches(filter.topic, consumer.spec.topic) || !matches(filter.group, consumer.spec.consumer_group)) continue;
         auto seen = view(consumer);
@@ -118,50 +143,75 @@ Answer<ConsumerPage> ConsumerService::list(const ConsumerFilter& filter) {
     return page;
 }
 
-// Reads, changes and stores in one turn. A change that changes nothing makes no revision.
-Answer<StoredConsumer> ConsumerService::write(const std::string& consumer_id, const nlohmann::json* body, std::optional<Desired> desired) {
-    std::lock_guard lock(write_mutex_);
-    auto current = load(consumer_id);
-    if (!current) return current;
-    if (!current->unreadable.empty()) return problem(409, current->unreadable);  // the next revision would be made of nothing
-    auto next = body ? config_.merge(*current, *body, iso_now()) : current;
-    if (!next) return next;
-    next->desired = desired.value_or(current->desired);
-    if (next->spec == current->spec && next->desired == current->desired) return current;
-    if (const auto free = check_claims(*next); !free) return tl::unexpected<Problem>(free.error());
-    auto stored = store_.replace(*next);
-    if (!stored) return problem_of(stored.error());
-    return std::move(*stored);
+// A change that changes nothing makes no revision. The lock is for the claims alone: between looking and storing nobody else of this process
+// may take them.
+Answer<StoredConsumer> ConsumerService::write(const std::string& consumer_id, const Precondition& precondition, const Change& change,
+                                              int attempts) {
+    for (;;) {
+        const auto current = load(consumer_id);
+        if (!current) return current;
+        if (!precondition.allows(current->revision)) return outdated(*current);
+        auto next = change(*current);
+        if (!next) return next;
+        if (next->spec == current->spec && next->desired == current->desired) return current;
+        next->revised_at = iso_now();
+
+        std::lock_guard lock(write_mutex_);
+        if (const auto free = check_claims(*next); !free) return tl::unexpected<Problem>(free.error());
+        auto stored = store_.replace(*next);
+        if (stored) return std::move(*stored);
+        const bool conflict = stored.error().kind == StoreError::Kind::conflict;
+        if (conflict && precondition.revisions) return outdated(*current);
+        if (!conflict || --attempts == 0) return problem_of(stored.error());
+    }
 }
 
-Answer<ConsumerView> ConsumerService::update(const std::string& consumer_id, const nlohmann::json& body) {
-    auto stored = write(consumer_id, &body, std::nullopt);
+Answer<StoredConsumer> ConsumerService::set_desired(const std::string& consumer_id, const Precondition& precondition, Desired desired) {
+    const auto change = [&](StoredConsumer current) -> Answer<StoredConsumer> {
+        if (!current.unreadable.empty()) return problem(409, current.unreadable);
+        current.desired = desired;
+        return current;
+    };
+    return write(consumer_id, precondition, change, kAttempts);
+}
+
+Answer<ConsumerView> ConsumerService::update(const std::string& consumer_id, const nlohmann::json& body, const Precondition& precondition) {
+    const auto change = [&](const StoredConsumer& current) -> Answer<StoredConsumer> {
+        if (!current.unreadable.empty()) return problem(409, current.unreadable);  // the next revision would be made of nothing
+        return config_.merge(current, body, iso_now());
+    };
+    auto stored = write(consumer_id, precondition, change);
     if (!stored) return tl::unexpected<Problem>(stored.error());
     spdlog::info("consumer {}: updated, revision {}", consumer_id, stored->revision);
     reconciler_.retry_now(consumer_id);
     return settled_view(std::move(*stored));
 }
 
-Answer<ConsumerView> ConsumerService::start(const std::string& consumer_id) {
-    auto stored = write(consumer_id, nullptr, Desired::running);
+Answer<ConsumerView> ConsumerService::start(const std::string& consumer_id, const Precondition& precondition) {
+    auto stored = set_desired(consumer_id, precondition, Desired::running);
     if (!stored) return tl::unexpected<Problem>(stored.error());
     reconciler_.retry_now(consumer_id);
     return settled_view(std::move(*stored));
 }
 
-Answer<ConsumerView> ConsumerService::stop(const std::string& consumer_id) {
-    auto stored = write(consumer_id, nullptr, Desired::stopped);
+Answer<ConsumerView> ConsumerService::stop(const std::string& consumer_id, const Precondition& precondition) {
+    auto stored = set_desired(consumer_id, precondition, Desired::stopped);
     if (!stored) return tl::unexpected<Problem>(stored.error());
     return settled_view(std::move(*stored));
 }
 
 // Gone from the store first: a crash in between must not bring it back.
-Answer<void> ConsumerService::remove(const std::string& consumer_id) {
-    {
-        std::lock_guard lock(write_mutex_);
-        const auto removed = store_.remove(consumer_id);
-        if (!removed) return problem_of(removed.error());
+Answer<void> ConsumerService::remove(const std::string& consumer_id, const Precondition& precondition) {
+    std::optional<int64_t> seen;
+    if (precondition.revisions) {
+        const auto current = load(consumer_id);
+        if (!current) return tl::unexpected<Problem>(current.error());
+        if (!precondition.allows(current->revision)) return outdated(*current);
+        seen = current->revision;
     }
+    const auto removed = store_.remove(consumer_id, seen);
+    if (!removed && removed.error().kind == StoreError::Kind::conflict) return problem(412, removed.error().reason + " Read it again.");
+    if (!removed) return problem_of(removed.error());
     spdlog::info("consumer {}: deleted", consumer_id);
     reconciler_.poke();
     const Counted waiter(waiting_);
@@ -169,11 +219,42 @@ Answer<void> ConsumerService::remove(const std::string& consumer_id) {
     return {};
 }
 
+Answer<RevisionPage> ConsumerService::revisions(const std::string& consumer_id, int64_t before, size_t limit) {
+    auto found = store_.revisions(consumer_id, before, limit + 1);
+    if (!found) return problem_of(found.error());
+    if (found->empty())
+        if (const auto known = load(consumer_id); !known) return tl::unexpected<Problem>(known.error());
+    RevisionPage page;
+    page.items = std::move(*found);
+    if (page.items.size() > limit) {
+        page.items.pop_back();
+        page.next = page.items.back().revision;
+    }
+    return page;
+}
+
+Answer<ConsumerView> ConsumerService::rollback(const std::string& consumer_id, int64_t revision, const Precondition& precondition) {
+    const auto change = [&](const StoredConsumer& current) -> Answer<StoredConsumer> {
+        const auto old = store_.revision(consumer_id, revision);
+        if (!old) return problem_of(old.error());
+        if (!*old)
+            return problem(404, "Consumer " + consumer_id + " has no version " + std::to_string(revision) +
+                                    "; GET /api/consumers/" + consumer_id + "/versions lists those that it has.");
+        if (!(*old)->unreadable.empty()) return problem(409, (*old)->unreadable);
+        return config_.restore(current, (*old)->spec, iso_now());
+    };
+    auto stored = write(consumer_id, precondition, change);
+    if (!stored) return tl::unexpected<Problem>(stored.error());
+    spdlog::info("consumer {}: rolled back to version {}, revision {}", consumer_id, revision, stored->revision);
+    reconciler_.retry_now(consumer_id);
+    return settled_view(std::move(*stored));
+}
+
 Answer<std::vector<std::string>> ConsumerService::brokers() {
-    const auto all = store_.list();
-    if (!all) return problem_of(all.error());
+    const auto all = list_all();
+    if (!all) return tl::unexpected<Problem>(all.error());
     std::vector<std::string> brokers;
-    for (const auto& consumer : *all)
+    for (const auto& consumer : all->consumers)
         if (consumer.unreadable.empty()) brokers.push_back(consumer.spec.bootstrap_servers());
     return brokers;
 }

@@ -1,12 +1,15 @@
 // ConsumerService: what can be done with consumers, without HTTP. It writes what is wanted to the store, has the reconciler follow, and
 // waits for the effect here, but never longer than wait_limit.
 //
-// Writes take turns in this process, so that two cannot claim the same file at once; writers elsewhere are caught by the store's revisions.
+// A write is based on the revision that was read for it: of two that overlap, here or through another process, one wins and the other is
+// refused. Start and stop, which depend on nothing that was read, are repeated instead.
 // Thread: any
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -25,6 +28,16 @@ struct ConsumerView {
     ConsumerObservation seen;
     ConsumerHealth health;
     bool settled = true;  // what was asked for has had its effect; false: it is still on its way
+    bool stale = false;   // the store is away: `stored` is what it last said
+};
+
+// The revisions at which a change may be made (If-Match). Any, unless told.
+struct Precondition {
+    std::optional<std::vector<int64_t>> revisions;
+
+    bool allows(int64_t revision) const {
+        return !revisions || std::find(revisions->begin(), revisions->end(), revision) != revisions->end();
+    }
 };
 
 struct ConsumerFilter {
@@ -36,6 +49,12 @@ struct ConsumerFilter {
 struct ConsumerPage {
     std::vector<ConsumerView> items;
     std::optional<int64_t> next;  // the `after` of the next page
+    bool stale = false;
+};
+
+struct RevisionPage {
+    std::vector<StoredConsumer> items;  // newest first
+    std::optional<int64_t> next;        // the `before` of the next page
 };
 
 class ConsumerService {
@@ -47,10 +66,14 @@ class ConsumerService {
     Answer<ConsumerView> create(const nlohmann::json& body);
     Answer<ConsumerView> get(const std::string& consumer_id);
     Answer<ConsumerPage> list(const ConsumerFilter& filter);
-    Answer<ConsumerView> update(const std::string& consumer_id, const nlohmann::json& body);
-    Answer<ConsumerView> start(const std::string& consumer_id);
-    Answer<ConsumerView> stop(const std::string& consumer_id);
-    Answer<void> remove(const std::string& consumer_id);
+    Answer<ConsumerView> update(const std::string& consumer_id, const nlohmann::json& body, const Precondition& precondition = {});
+    Answer<ConsumerView> start(const std::string& consumer_id, const Precondition& precondition = {});
+    Answer<ConsumerView> stop(const std::string& consumer_id, const Precondition& precondition = {});
+    Answer<void> remove(const std::string& consumer_id, const Precondition& precondition = {});
+
+    Answer<RevisionPage> revisions(const std::string& consumer_id, int64_t before, size_t limit);
+    // Makes the definition of an older revision the newest one's. Whether the consumer runs stays as it is.
+    Answer<ConsumerView> rollback(const std::string& consumer_id, int64_t revision, const Precondition& precondition = {});
 
     // The brokers of all stored consumers, as host:port.
     Answer<std::vector<std::string>> brokers();
@@ -59,9 +82,17 @@ class ConsumerService {
     const ConsumerConfig& config() const { return config_; }
 
   private:
+    struct Known {
+        std::vector<StoredConsumer> consumers;
+        bool stale = false;
+    };
+    using Change = std::function<Answer<StoredConsumer>(const StoredConsumer& current)>;
+
     Answer<StoredConsumer> load(const std::string& consumer_id);
     Answer<void> check_claims(const StoredConsumer& consumer);
-    Answer<StoredConsumer> write(const std::string& consumer_id, const nlohmann::json* body, std::optional<Desired> desired);
+    Answer<StoredConsumer> write(const std::string& consumer_id, const Precondition& precondition, const Change& change, int attempts = 1);
+    Answer<StoredConsumer> set_desired(const std::string& consumer_id, const Precondition& precondition, Desired desired);
+    Answer<Known> list_all();
     ConsumerView view(StoredConsumer consumer) const;
     ConsumerView settled_view(StoredConsumer consumer);
 

@@ -1,6 +1,7 @@
 #include "admin/query.h"
 
 #include <algorithm>
+#include <charconv>
 
 namespace fetcher {
 
@@ -20,6 +21,13 @@ Answer<std::map<std::string, std::string>> parse_query(const HttpRequest& reques
             errors.push_back({"?" + std::string(parameter.name), "is required"});
     if (!errors.empty()) return problem(422, "The query is not valid; see errors.", std::move(errors));
     return values;
+}
+
+std::optional<int64_t> parse_number(std::string_view text, int64_t least, int64_t most) {
+    int64_t number = 0;
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (code != std::errc() || end != text.data() + text.size() || number < least || number > most) return std::nullopt;
+    return number;
 }
 
 }  // namespace fetcher

@@ -15,8 +15,12 @@
 namespace fetcher {
 
 void add_consumer_routes(Router& router, ConsumerService& service);
+void add_version_routes(Router& router, ConsumerService& service);
 void add_processor_type_routes(Router& router, const ProcessorRegistry& registry);
 void add_health_routes(Router& router, ConsumerService& service);
+
+// The whole consumer, with its ETag, and with a warning if the store is away and this is what it last said.
+HttpResponse consumer_response(int status, const ConsumerConfig& config, const ConsumerView& view);
 
 // What the monitoring routes ask of a cluster, and which clusters they may ask besides those of stored consumers.
 struct MonitorOptions {
