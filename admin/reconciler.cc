@@ -72,7 +72,7 @@ bool Reconciler::wait_applied(const std::string& consumer_id, int64_t revision, 
     };
     // Somebody else may have deleted it in the meantime.
     const auto deleted = [&] { return adopted_generation_ >= since && !consumers_.contains(consumer_id); };
-    changed_.wait_for(lock, timeout, [&] { return stopping_ || applied() || deleted(); });
+    changed_.wait_for(lock, timeout, [&] { return stopping_ || failed_generation_ >= since || applied() || deleted(); });
     return applied();
 }
 
@@ -80,7 +80,7 @@ bool Reconciler::wait_gone(const std::string& consumer_id, milliseconds timeout)
     std::unique_lock lock(mutex_);
     const auto since = wanted_generation_;
     const auto gone = [&] { return adopted_generation_ >= since && !consumers_.contains(consumer_id); };
-    changed_.wait_for(lock, timeout, [&] { return stopping_ || gone(); });
+    changed_.wait_for(lock, timeout, [&] { return stopping_ || failed_generation_ >= since || gone(); });
     return gone();
 }
 
@@ -107,13 +107,15 @@ void Reconciler::read_store() {
         if (listed && away) spdlog::info("store: answers again");
         away = !listed;
         lock.lock();
-        if (listed) {
+        if (away) {
+            failed_generation_ = generation;
+            changed_.notify_all();
+        } else {
             listed_ = {std::make_shared<const std::vector<StoredConsumer>>(std::move(*listed)), generation};
             wake_.notify_all();
         }
         read_.wait_for(lock, away ? kRetryInterval : kPollInterval, [&] { return stopping_ || wanted_generation_ > generation; });
     }
-    lock.unlock();
 }
 
 void Reconciler::run() {

@@ -39,9 +39,9 @@ class Reconciler {
     void poke();
     // A person wants this consumer tried again now.
     void retry_now(const std::string& consumer_id);
-    // Waits until the revision has had its effect here; false on timeout or shutdown.
+    // Waits until the revision has had its effect here; false on timeout or shutdown, or when the store cannot be read.
     bool wait_applied(const std::string& consumer_id, int64_t revision, std::chrono::milliseconds timeout);
-    // Waits until nothing of a deleted consumer runs any more; false on timeout or shutdown.
+    // Waits until nothing of a deleted consumer runs any more; false likewise.
     bool wait_gone(const std::string& consumer_id, std::chrono::milliseconds timeout);
 
     ConsumerObservation observe(const std::string& consumer_id) const;
@@ -76,6 +76,7 @@ class Reconciler {
     Listing listed_;                   // the newest that has been read
     std::shared_ptr<const std::vector<StoredConsumer>> adopted_;  // the one that consumers_ follow
     uint64_t adopted_generation_ = 0;  // of adopted_: how many pokes had come before it was read
+    uint64_t failed_generation_ = 0;   // how many pokes had come before the last reading that failed
     bool stopping_ = false;
     std::map<std::string, std::shared_ptr<ManagedConsumer>> consumers_;
     std::thread reader_;

@@ -1,4 +1,5 @@
 // One suite for every ConfigStore: each is a parameter that makes an empty store, and makes it again over the same data.
+#include <SQLiteCpp/SQLiteCpp.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -49,6 +50,7 @@ struct Kind {
     bool needs_postgres;
     std::unique_ptr<StoreUnderTest> (*make)();
 };
+void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 
 class StoreTest : public ::testing::TestWithParam<Kind> {
   protected:
@@ -243,6 +245,28 @@ TEST(SqliteStore, ADamagedRowIsUnreadableAndHidesNoOther) {
     EXPECT_EQ((*listed)[2].spec.topic, "topic-c");
     EXPECT_NE((**store->find("b")).unreadable, "");
     EXPECT_TRUE(store->remove("b"));
+}
+
+TEST(SqliteStore, TakesOverWhatAnOlderBuildWrote) {
+    SqliteUnderTest under_test;
+    ASSERT_TRUE(under_test.open()->create({.consumer_id = "a", .spec = {.topic = "kept"}, .updated_at = "then", .revised_at = "now"}));
+    {
+        SQLite::Database database(under_test.folder_ + "/test.db", SQLite::OPEN_READWRITE);
+        database.exec("ALTER TABLE consumer_revisions DROP COLUMN revised_at; PRAGMA user_version = 1");
+    }
+    const auto found = *under_test.open()->find("a");
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->spec.topic, "kept");
+    EXPECT_EQ(found->revised_at, "then");
+}
+
+TEST(SqliteStore, RefusesWhatANewerBuildWrote) {
+    SqliteUnderTest under_test;
+    ASSERT_TRUE(under_test.open());
+    SQLite::Database(under_test.folder_ + "/test.db", SQLite::OPEN_READWRITE).exec("PRAGMA user_version = 1000");
+    const auto store = SqliteStore::open(under_test.folder_ + "/test.db");
+    ASSERT_FALSE(store);
+    EXPECT_NE(store.error().reason.find("newer version"), std::string::npos);
 }
 
 TEST(SqliteStore, RefusesWhatIsNoDatabase) {
