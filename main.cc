@@ -106,7 +106,7 @@ int run(const Settings& settings) {
 
     MemoryBudget budget(settings.memory_budget_bytes);
     const ProcessorRegistry registry;
-    const ProcessorEnvironment environment{*instance_id, settings.file_sink_roots};
+    const ProcessorEnvironment environment{*instance_id, settings.file_sink_roots, settings.secrets_dir, settings.certificates_dir};
     const ConsumerConfig config(registry, environment);
     Reconciler reconciler(**store, make_pipeline_factory(registry, environment, budget, settings.pin_threads));
     ConsumerService service(**store, reconciler, config);

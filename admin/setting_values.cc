@@ -143,6 +143,11 @@ std::string absolute_folder(const std::string& path) {
     return absolute;
 }
 
+Parsed<std::string> parse_folder(const std::string& text) {
+    if (text.empty()) return wrong("must name a folder");
+    return absolute_folder(text);
+}
+
 Parsed<std::vector<std::string>> parse_roots(const std::string& text) {
     std::vector<std::string> roots;
     for (const auto& part : split(text, ':')) roots.push_back(absolute_folder(part));

@@ -22,6 +22,7 @@ Parsed<std::string> parse_host(const std::string& text);       // an address to 
 Parsed<std::string> parse_token(const std::string& text);
 Parsed<std::string> parse_instance_id(const std::string& text);
 std::string absolute_folder(const std::string& path);  // without "." and "..", without a slash at the end
+Parsed<std::string> parse_folder(const std::string& text);              // one, made absolute
 Parsed<std::vector<std::string>> parse_roots(const std::string& text);  // colon-separated, made absolute
 Parsed<std::vector<std::string>> parse_hosts(const std::string& text);  // comma-separated names or addresses, no ports
 Parsed<std::vector<std::string>> parse_list(const std::string& text);   // comma-separated

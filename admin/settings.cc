@@ -62,6 +62,10 @@ const std::array kSettings = {
             }},
     Setting{"INSTANCE_ID", "NAME", "names this process among its replicas (default: made once, kept in DATA_DIR)",
             [](const std::string& text, Settings& s) { return put(parse_instance_id(text), s.instance_id); }},
+    Setting{"SECRETS_DIR", "FOLDER", "folder whose files are what ${secret:NAME} in options stands for (default none)",
+            [](const std::string& text, Settings& s) { return put(parse_folder(text), s.secrets_dir); }},
+    Setting{"CERTIFICATES_DIR", "FOLDER", "folder of the certificates, *.pem, that options may name (default none)",
+            [](const std::string& text, Settings& s) { return put(parse_folder(text), s.certificates_dir); }},
     Setting{"DATABASE_URL", "URL", "PostgreSQL that holds the configuration of all replicas (default: SQLite in DATA_DIR)",
             [](const std::string& text, Settings& s) {
                 PostgresUrl url;

@@ -29,6 +29,8 @@ struct Settings {
     std::vector<std::string> monitor_bootstrap_servers;
     std::string instance_id;  // empty: the one kept in DATA_DIR
     std::optional<PostgresUrl> database_url;  // holds a secret; nullopt: SQLite in data_dir
+    std::string secrets_dir;       // absolute; empty: none
+    std::string certificates_dir;  // absolute; empty: none
     bool demo = false;
 };
 

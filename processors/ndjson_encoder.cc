@@ -108,30 +108,31 @@ void append_base64(std::string_view bytes, ByteBuffer& into) {
     into.commit(static_cast<size_t>(to - begin));
 }
 
-void append_optional(const std::optional<std::string_view>& text, ByteBuffer& into) {
+void append_optional(const std::optional<std::string_view>& text, ByteBuffer& into, NdjsonEncoder::Nul nul = NdjsonEncoder::Nul::escaped) {
     if (text) {
-        NdjsonEncoder::append_text(*text, into);
+        NdjsonEncoder::append_text(*text, into, nul);
     } else {
         into.append("null");
     }
 }
 
-void append_headers(const Record& record, ByteBuffer& into) {
+}  // namespace
+
+void NdjsonEncoder::append_headers(const Record& record, Nul nul, ByteBuffer& into) {
     bool first = true;
     record.for_each_header([&](const Header& header) {
         into.append(first ? "{\"name\":" : ",{\"name\":");
         first = false;
-        NdjsonEncoder::append_text(header.name, into);
+        append_text(header.name, into, nul);
         into.append(",\"value\":");
-        append_optional(header.value, into);
+        append_optional(header.value, into, nul);
         into.append('}');
     });
 }
 
-}  // namespace
-
-void NdjsonEncoder::append_text(std::string_view text, ByteBuffer& into) {
-    if (text.empty() || simdjson::validate_utf8(text.data(), text.size())) {
+void NdjsonEncoder::append_text(std::string_view text, ByteBuffer& into, Nul nul) {
+    const bool taken = nul == Nul::escaped || text.find('\0') == std::string_view::npos;
+    if (text.empty() || (taken && simdjson::validate_utf8(text.data(), text.size()))) {
         append_string(text, into);
         return;
     }
@@ -161,7 +162,7 @@ void NdjsonEncoder::append_record(const Record& record, ByteBuffer& into) {
     into.append(",\"key\":");
     append_optional(record.key(), into);
     into.append(",\"headers\":[");
-    append_headers(record, into);
+    append_headers(record, Nul::escaped, into);
     into.append("],\"value\":");
     append_optional(record.value(), into);
     into.append("}\n");

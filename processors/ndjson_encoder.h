@@ -21,8 +21,13 @@ class NdjsonEncoder {
     // batch ends; at least one. Returns the index of the first record not encoded.
     size_t encode(const Batch& batch, size_t first, size_t enough_bytes, size_t limit_bytes, ByteBuffer& into);
 
+    // PostgreSQL's jsonb takes no NUL, not even escaped.
+    enum class Nul { escaped, as_base64 };
+
     // Appends `text` as described above.
-    static void append_text(std::string_view text, ByteBuffer& into);
+    static void append_text(std::string_view text, ByteBuffer& into, Nul nul = Nul::escaped);
+    // The headers as objects separated by commas.
+    static void append_headers(const Record& record, Nul nul, ByteBuffer& into);
 
   private:
     void append_record(const Record& record, ByteBuffer& into);

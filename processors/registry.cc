@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "processors/database_sync_type.h"
 #include "processors/file_sink_type.h"
 
 namespace fetcher {
 
 ProcessorRegistry::ProcessorRegistry() {
     add(std::make_unique<FileSinkType>());
+    add(std::make_unique<DatabaseSyncType>());
 }
 
 const ProcessorType* ProcessorRegistry::find(const std::string& name) const {

@@ -15,6 +15,8 @@ namespace fetcher {
 struct ProcessorEnvironment {
     std::string instance_id;                     // names this process among its replicas
     std::vector<std::string> file_sink_roots;    // absolute folders beneath which sinks may write
+    std::string secrets_dir;                     // where ${secret:NAME} is looked for besides the environment; empty: nowhere
+    std::string certificates_dir;                // where certificates that options name lie; empty: they may name none
 };
 
 // Whom a processor works for.

@@ -1,6 +1,7 @@
 // Takes the place of processors/registry.cc in kafka-fetcher-testing, and only there: the same table with test_slow added.
 #include <algorithm>
 
+#include "processors/database_sync_type.h"
 #include "processors/file_sink_type.h"
 #include "processors/registry.h"
 #include "tests/tools/slow_processor.h"
@@ -9,6 +10,7 @@ namespace fetcher {
 
 ProcessorRegistry::ProcessorRegistry() {
     add(std::make_unique<FileSinkType>());
+    add(std::make_unique<DatabaseSyncType>());
     add(std::make_unique<testing::SlowProcessorType>());
 }
 

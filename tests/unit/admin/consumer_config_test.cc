@@ -155,7 +155,7 @@ TEST_F(ConsumerConfigTest, RefusesWrongProcessors) {
     const std::vector<std::pair<json, std::string>> wrong = {
         {json(1), at},
         {json::object(), at + "/processor_type"},
-        {{{"processor_type", "database_sync"}, {"config", json::object()}}, at + "/processor_type"},
+        {{{"processor_type", "no_such_sink"}, {"config", json::object()}}, at + "/processor_type"},
         {{{"processor_type", 1}}, at + "/processor_type"},
         {{{"processor_type", "sample"}, {"config", 1}}, at + "/config"},
         {{{"processor_type", "sample"}, {"config", json::object()}}, at + "/config/place"},

@@ -41,6 +41,14 @@ TEST(Settings, HasDefaults) {
     EXPECT_EQ(settings->file_sink_roots, (std::vector<std::string>{data, "/var/log"}));
 }
 
+TEST(Settings, FoldersOfSecretsAndCertificatesAreAbsoluteOrNone) {
+    EXPECT_EQ(load({})->secrets_dir, "");
+    const auto settings = load({{}, {{"SECRETS_DIR", "secrets/"}, {"CERTIFICATES_DIR", "/etc/../certificates"}}, {}});
+    EXPECT_EQ(settings->secrets_dir, std::filesystem::absolute("secrets").string());
+    EXPECT_EQ(settings->certificates_dir, "/certificates");
+    EXPECT_NE(refusal({{}, {{"SECRETS_DIR", ""}}, {}}).find("SECRETS_DIR"), std::string::npos);
+}
+
 TEST(Settings, AFlagWinsOverTheEnvironmentAndThatOverTheFile) {
     const std::map<std::string, std::string> environment = {{"PORT", "8002"}};
     EXPECT_EQ(load({{}, {}, "PORT=8001\n"})->port, 8001);

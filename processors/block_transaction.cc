@@ -1,0 +1,197 @@
+#include "processors/block_transaction.h"
+
+#include <algorithm>
+
+#include "processors/sql_quoting.h"
+
+namespace fetcher {
+namespace {
+
+using Kind = DatabaseFailure::Kind;
+
+constexpr const char* kStage = "pg_temp.fetcher_stage";
+constexpr const char* kDeleted = "\"fetcher deleted\"";
+constexpr const char* kBegin = "BEGIN ISOLATION LEVEL READ COMMITTED";
+constexpr std::string_view kCopyHeader{"PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19};
+constexpr std::string_view kCopyEnd{"\377\377", 2};
+
+std::string joined(const std::vector<std::string>& parts, const char* separator) {
+    std::string text;
+    for (const auto& part : parts) text.append(&part == &parts.front() ? "" : separator).append(part);
+    return text;
+}
+
+std::vector<std::string_view> framed(std::vector<std::string_view> pieces) {
+    pieces.insert(pieces.begin(), kCopyHeader);
+    pieces.push_back(kCopyEnd);
+    return pieces;
+}
+
+// Gives the transaction up, so that the connection can be used again. The first failure counts.
+tl::unexpected<DatabaseFailure> rolled_back(DatabaseConnection& connection, DatabaseFailure failure) {
+    if (failure.kind == Kind::connection || failure.kind == Kind::stopped) return failed(std::move(failure));
+    if (auto done = connection.run("ROLLBACK"); !done) {
+        // Nothing is known of the connection now; what was refused will be refused again.
+        if (failure.kind == Kind::transient || done.error().kind == Kind::stopped) return failed(std::move(done.error()));
+        failure.kind = failure.kind == Kind::fatal ? Kind::fatal : Kind::connection;
+    }
+    return failed(std::move(failure));
+}
+
+}  // namespace
+
+BlockTransaction::BlockTransaction(DatabaseTable table, ProcessorOwner owner, std::string synchronous_commit)
+    : table_(std::move(table)), owner_(std::move(owner)), synchronous_commit_(std::move(synchronous_commit)) {
+    std::vector<std::string> columns;
+    for (const auto& plan : table_.shape.columns) columns.push_back(quoted_identifier(plan.name));
+    column_list_ = joined(columns, ", ");
+}
+
+DatabaseResult<void> BlockTransaction::prepare_session(DatabaseConnection& connection) const {
+    // Whoever holds a lock for long is told of, rather than waited for in silence.
+    std::string sql = "SET lock_timeout TO '20s'";
+    if (!synchronous_commit_.empty()) sql += "; SET synchronous_commit TO " + quoted_literal(synchronous_commit_);
+    if (table_.shape.upsert) {
+        sql += std::string("; CREATE TEMPORARY TABLE fetcher_stage ON COMMIT DELETE ROWS AS SELECT ") + column_list_ +
+               (table_.shape.delete_on_null ? std::string(", false AS ") + kDeleted : "") + " FROM " + table_.name + " WITH NO DATA";
+    }
+    if (auto set = connection.run(sql); !set) return failed(std::move(set.error()));
+    // So that the server notices when we are gone while it works for us. Older ones do not know it.
+    if (auto set = connection.run("SET client_connection_check_interval TO '5s'"); !set && set.error().kind != Kind::fatal)
+        return failed(std::move(set.error()));
+    return {};
+}
+
+std::vector<std::string> BlockTransaction::row_statements() const {
+    if (!table_.shape.upsert) return {"COPY " + table_.name + " (" + column_list_ + ") FROM STDIN (FORMAT BINARY)"};
+    const bool deletes = table_.shape.delete_on_null;
+    std::vector<std::string> same, keys, sets;
+    for (const auto& key : table_.key_columns) {
+        keys.push_back(quoted_identifier(key));
+        same.push_back("t." + keys.back() + " = s." + keys.back());
+    }
+    for (const auto& plan : table_.shape.columns)
+        if (!plan.is_key) sets.push_back(quoted_identifier(plan.name) + " = EXCLUDED." + quoted_identifier(plan.name));
+    std::vector<std::string> statements;
+    statements.push_back(std::string("COPY ") + kStage + " (" + column_list_ + (deletes ? std::string(", ") + kDeleted : "") + ") FROM STDIN (FORMAT BINARY)");
+    if (deletes) statements.push_back("DELETE FROM " + table_.name + " t USING " + kStage + " s WHERE s." + kDeleted + " AND " + joined(same, " AND "));
+    statements.push_back("INSERT INTO " + table_.name + " (" + column_list_ + ") SELECT " + column_list_ + " FROM " + kStage +
+                         (deletes ? std::string(" WHERE NOT ") + kDeleted : "") + " ON CONFLICT (" + joined(keys, ", ") + ") DO " +
+                         (sets.empty() ? "NOTHING" : "UPDATE SET " + joined(sets, ", ")));
+    return statements;
+}
+
+// Fails, by dividing by zero, unless every position row is where we left it.
+std::string BlockTransaction::fence(const RowBlock& block) const {
+    std::string values;
+    size_t moves = 0;
+    for (const auto& move : block.moves()) {
+        if (move.dropped) continue;
+        values += (moves++ ? ", (" : "(") + std::to_string(move.assignment->partition) + ", " +
+                  (move.from ? std::to_string(*move.from) : std::string("NULL")) + "::bigint, " + std::to_string(move.to) + "::bigint, " +
+                  quoted_literal(move.assignment->topic_id) + ")";
+    }
+    const std::string target = quoted_literal(table_.target), group = quoted_literal(owner_.group), topic = quoted_literal(owner_.topic);
+    return "WITH given (partition, since, until, topic_id) AS (VALUES " + values + "), moved AS (UPDATE " + table_.positions +
+           " p SET next = g.until, topic_id = g.topic_id, updated_at = pg_catalog.now() FROM given g WHERE p.target = " + target +
+           " AND p.consumer_group = " + group + " AND p.topic = " + topic +
+           " AND p.partition = g.partition AND p.next = g.since RETURNING 1), made AS (INSERT INTO " + table_.positions +
+           " (target, consumer_group, topic, partition, next, topic_id) SELECT " + target + ", " + group + ", " + topic +
+           ", g.partition, g.until, g.topic_id FROM given g WHERE g.since IS NULL ON CONFLICT DO NOTHING RETURNING 1) "
+           "SELECT 1 / CASE WHEN (SELECT pg_catalog.count(*) FROM moved) + (SELECT pg_catalog.count(*) FROM made) = " +
+           std::to_string(moves) + " THEN 1 ELSE 0 END";
+}
+
+// The first position of a partition must survive a crash even where others need not: without any row the engine would go by the group's
+// committed offset, which may be further.
+std::string BlockTransaction::local_settings(const RowBlock& block) const {
+    const bool first = std::ranges::any_of(block.moves(), [](const auto& move) { return !move.dropped && !move.from; });
+    return first && synchronous_commit_ == "off" ? "; SET LOCAL synchronous_commit TO on" : "";
+}
+
+DatabaseResult<void> BlockTransaction::write(DatabaseConnection& connection, const RowBlock& block) const {
+    const auto pieces = block.pieces();
+    const std::string settings = local_settings(block);
+    std::vector<std::string> statements;
+    if (!pieces.empty()) statements = row_statements();
+    const int fence_index = static_cast<int>(1 + (settings.empty() ? 0 : 1) + statements.size());
+    statements.push_back(fence(block));
+    statements.emplace_back("COMMIT");
+    auto done = connection.run(kBegin + settings + "; " + joined(statements, "; "), framed(pieces));
+    if (done) return {};
+    if (done.error().statement == fence_index && done.error().sqlstate == "22012") done.error().kind = Kind::moved;
+    return rolled_back(connection, std::move(done.error()));
+}
+
+DatabaseResult<std::optional<std::pair<size_t, std::string>>> BlockTransaction::land(DatabaseConnection& connection, const RowBlock& block,
+                                                                                     const Rows& rows, size_t begin, size_t end) const {
+    const auto pieces = block.pieces({rows.begin() + static_cast<ptrdiff_t>(begin), rows.begin() + static_cast<ptrdiff_t>(end)});
+    const std::string clear = table_.shape.upsert ? std::string("TRUNCATE ") + kStage + "; " : "";
+    auto done = connection.run("SAVEPOINT piece; " + clear + joined(row_statements(), "; ") + "; RELEASE SAVEPOINT piece", framed(pieces));
+    if (done) return std::nullopt;
+    if (done.error().kind != Kind::row) return failed(std::move(done.error()));
+    if (auto back = connection.run("ROLLBACK TO SAVEPOINT piece; RELEASE SAVEPOINT piece"); !back) return failed(std::move(back.error()));
+    if (end - begin == 1) return std::pair(begin, std::move(done.error().words));
+    const size_t middle = begin + (end - begin) / 2;
+    auto bad = land(connection, block, rows, begin, middle);
+    if (!bad || *bad) return bad;
+    return land(connection, block, rows, middle, end);
+}
+
+DatabaseResult<std::vector<BlockTransaction::BadRow>> BlockTransaction::land_all(DatabaseConnection& connection, RowBlock& block) const {
+    auto begun = connection.run(kBegin + local_settings(block) + "; SET CONSTRAINTS ALL IMMEDIATE");
+    if (!begun) return failed(std::move(begun.error()));
+    std::vector<Rows> rows(block.moves().size());
+    for (uint32_t i = 0; i < block.rows().size(); i++) rows[block.rows()[i].move].push_back(i);
+    std::vector<BadRow> all_bad;
+    for (uint32_t m = 0; m < rows.size(); m++) {
+        if (block.move(m).dropped || rows[m].empty()) continue;
+        auto bad = land(connection, block, rows[m], 0, rows[m].size());
+        if (!bad) return failed(std::move(bad.error()));
+        if (!*bad) continue;
+        const int64_t offset = block.rows()[rows[m][(*bad)->first]].offset;
+        block.move(m).to = offset;
+        all_bad.push_back({block.move(m).assignment->partition, offset, std::move((*bad)->second)});
+    }
+    auto fenced = connection.run(fence(block));
+    if (!fenced) {
+        if (fenced.error().sqlstate == "22012") fenced.error().kind = Kind::moved;
+        return failed(std::move(fenced.error()));
+    }
+    if (auto ended = connection.run("COMMIT"); !ended) return failed(std::move(ended.error()));
+    return all_bad;
+}
+
+DatabaseResult<std::vector<BlockTransaction::BadRow>> BlockTransaction::write_up_to_bad_rows(DatabaseConnection& connection, RowBlock& block) const {
+    const auto before = block.moves();
+    auto done = land_all(connection, block);
+    if (done) return done;
+    block.moves() = before;
+    return rolled_back(connection, std::move(done.error()));
+}
+
+DatabaseResult<std::vector<int32_t>> BlockTransaction::settle(DatabaseConnection& connection, RowBlock& block,
+                                                              std::vector<PositionMove>& done) const {
+    std::vector<int32_t> partitions, elsewhere;
+    for (const auto& move : block.moves())
+        if (!move.dropped) partitions.push_back(move.assignment->partition);
+    const auto stored = read_positions(connection, table_, owner_, partitions);
+    if (!stored) return failed(stored.error());
+    for (auto& move : block.moves()) {
+        if (move.dropped) continue;
+        const auto found = std::ranges::find(*stored, move.assignment->partition, &StoredPosition::partition);
+        const bool there = found != stored->end();
+        const std::string& topic_id = move.assignment->topic_id;
+        const bool same_topic = there && (found->topic_id == topic_id || found->topic_id.empty() || topic_id.empty());
+        if (same_topic && found->next >= move.to && move.to != move.from) {
+            // Our own COMMIT whose answer was lost, or another member's: either way the rows are there, once.
+            move.dropped = true;
+            done.push_back(move);
+        } else if (there ? found->next != move.from : move.from.has_value()) {
+            elsewhere.push_back(move.assignment->partition);
+        }
+    }
+    return elsewhere;
+}
+
+}  // namespace fetcher

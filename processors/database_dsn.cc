@@ -1,0 +1,260 @@
+#include "processors/database_dsn.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <vector>
+
+#include "processors/secrets.h"
+
+namespace fetcher {
+namespace {
+
+constexpr std::array<std::string_view, 9> kAllowed = {"host",    "port",            "dbname",           "user",       "password",
+                                                      "sslmode", "connect_timeout", "application_name", "sslrootcert"};
+constexpr std::array<std::string_view, 6> kSslModes = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"};
+constexpr const char* kMask = "***";
+constexpr const char* kForms = "must be postgresql://user:password@host:port/database, or keywords as in \"host=… dbname=… user=…\"";
+
+// A keyword with where its value stands in the text, so that it can be masked there.
+struct Part {
+    std::string keyword;
+    std::string value;
+    size_t begin = 0;
+    size_t end = 0;
+};
+using Parts = Result<std::vector<Part>>;
+
+std::string allowed_words() {
+    std::string words;
+    for (const auto name : kAllowed) words.append(words.empty() ? "" : ", ").append(name);
+    return words;
+}
+
+bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
+// The first of `stops` outside of references; the text's end if there is none.
+size_t find_outside(std::string_view text, std::string_view stops, size_t from = 0) {
+    for (size_t i = from; i < text.size(); i++) {
+        if (const size_t reference = SecretSource::reference_length(text.substr(i)); reference > 0) i += reference - 1;
+        else if (stops.find(text[i]) != std::string_view::npos) return i;
+    }
+    return text.size();
+}
+
+std::optional<unsigned char> hex_byte(std::string_view two) {
+    unsigned value = 0;
+    if (two.size() != 2) return std::nullopt;
+    const auto [end, error] = std::from_chars(two.data(), two.data() + 2, value, 16);
+    if (error != std::errc() || end != two.data() + 2 || value == 0) return std::nullopt;
+    return static_cast<unsigned char>(value);
+}
+
+std::optional<std::string> percent_decoded(std::string_view text) {
+    std::string decoded;
+    for (size_t i = 0; i < text.size(); i++) {
+        if (text[i] != '%') {
+            decoded += text[i];
+            continue;
+        }
+        const auto byte = hex_byte(text.substr(i + 1, 2));
+        if (!byte) return std::nullopt;
+        decoded += static_cast<char>(*byte);
+        i += 2;
+    }
+    return decoded;
+}
+
+// Reads a URL piece by piece, noting where each value stands.
+class UrlReader {
+  public:
+    explicit UrlReader(std::string_view text) : text_(text) {}
+
+    Parts read() {
+        const size_t begin = text_.find("://") + 3;
+        const size_t path = find_outside(text_, "/?", begin);
+        const size_t at = last_at(begin, path);
+        if (at != path) {
+            const size_t colon = std::min(find_outside(text_, ":", begin), at);
+            take("user", begin, colon);
+            if (colon < at) take("password", colon + 1, at);
+        }
+        read_address(at == path ? begin : at + 1, path);
+        const size_t query = find_outside(text_, "?", path);
+        if (path < query) take("dbname", path + 1, query);
+        if (query < text_.size()) read_query(query + 1);
+        if (!problem_.empty()) return fatal(problem_);
+        return std::move(parts_);
+    }
+
+  private:
+    // Passwords may hold an unescaped @.
+    size_t last_at(size_t begin, size_t end) const {
+        size_t last = end;
+        for (size_t at = find_outside(text_, "@", begin); at < end; at = find_outside(text_, "@", at + 1)) last = at;
+        return last;
+    }
+
+    void read_address(size_t begin, size_t end) {
+        size_t colon = find_outside(text_.substr(0, end), ":", begin);
+        if (begin < end && text_[begin] == '[') {
+            const size_t bracket = text_.find(']', begin);
+            if (bracket == std::string_view::npos || bracket >= end) return refuse("has a [ in its host without a ]");
+            if (bracket + 1 < end && text_[bracket + 1] != ':') return refuse("has something between the ] of its host and the port");
+            take("host", begin + 1, bracket);
+            colon = bracket + 1;
+        } else {
+            take("host", begin, colon);
+        }
+        if (colon < end) take("port", colon + 1, end);
+    }
+
+    void read_query(size_t at) {
+        while (at < text_.size()) {
+            const size_t end = find_outside(text_, "&", at);
+            const size_t equals = find_outside(text_.substr(0, end), "=", at);
+            if (equals == end) return refuse("has a parameter without a value after its ?");
+            take(std::string(text_.substr(at, equals - at)), equals + 1, end);
+            at = end + 1;
+        }
+    }
+
+    void take(std::string keyword, size_t begin, size_t end) {
+        if (begin >= end) return;
+        auto value = percent_decoded(text_.substr(begin, end - begin));
+        if (!value) return refuse("has a % that two hexadecimal digits do not follow; write a % of your own as %25");
+        parts_.push_back({std::move(keyword), std::move(*value), begin, end});
+    }
+
+    void refuse(const char* why) {
+        if (problem_.empty()) problem_ = why;
+    }
+
+    const std::string_view text_;
+    std::vector<Part> parts_;
+    std::string problem_;
+};
+
+// keyword=value, keyword = 'a value with spaces and \' in it'
+Parts read_keywords(std::string_view text) {
+    std::vector<Part> parts;
+    size_t i = 0;
+    const auto skip_spaces = [&] {
+        while (i < text.size() && is_space(text[i])) i++;
+    };
+    for (skip_spaces(); i < text.size(); skip_spaces()) {
+        Part part;
+        while (i < text.size() && !is_space(text[i]) && text[i] != '=') part.keyword += text[i++];
+        skip_spaces();
+        if (i == text.size() || text[i] != '=') return fatal(kForms);
+        i++;
+        skip_spaces();
+        const bool quoted = i < text.size() && text[i] == '\'';
+        if (quoted) i++;
+        part.begin = i;
+        while (i < text.size() && (quoted ? text[i] != '\'' : !is_space(text[i]))) {
+            if (text[i] == '\\' && i + 1 < text.size()) i++;
+            part.value += text[i++];
+        }
+        part.end = i;
+        if (quoted && i++ >= text.size()) return fatal("has a ' that is not closed");
+        parts.push_back(std::move(part));
+    }
+    return parts;
+}
+
+Parts read_parts(std::string_view text) {
+    if (text.starts_with("postgresql://") || text.starts_with("postgres://")) return UrlReader(text).read();
+    if (text.find("://") != std::string_view::npos) return fatal(kForms);
+    return read_keywords(text);
+}
+
+bool is_number(std::string_view text, unsigned least, unsigned most) {
+    unsigned number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && end == text.data() + text.size() && number >= least && number <= most;
+}
+
+// Never a place where databases are: the metadata services of clouds live there.
+bool is_link_local(const std::string& host) {
+    in_addr v4{};
+    in6_addr v6{};
+    if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 16) == 0xA9FE;
+    if (inet_pton(AF_INET6, host.c_str(), &v6) != 1) return false;
+    return IN6_IS_ADDR_LINKLOCAL(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 0xA9 && v6.s6_addr[13] == 0xFE);
+}
+
+std::string host_problem(const std::string& host) {
+    if (host.empty()) return "names no host";
+    if (host.starts_with('/') || host.starts_with('@')) return "names a socket as its host; only TCP is allowed: give a host name or address";
+    if (host.find(',') != std::string::npos) return "names several hosts; give one, a name that moves with the primary if need be";
+    if (is_link_local(host)) return "names a link-local address, where no database may be";
+    return {};
+}
+
+// Of one value without references; "" if it is good.
+std::string problem_of(const std::string& keyword, const std::string& value, const std::string& certificates_dir) {
+    if (value.find('\0') != std::string::npos) return keyword + " holds a NUL byte";
+    if (keyword == "host") return host_problem(value);
+    if (keyword == "port" && !is_number(value, 1, 65535)) return "has a port that is no number from 1 to 65535";
+    if (keyword == "connect_timeout" && !is_number(value, 1, 600)) return "has a connect_timeout that is no number of seconds from 1 to 600";
+    if (keyword == "sslmode" && std::ranges::find(kSslModes, value) == kSslModes.end())
+        return "has an sslmode that is none of disable, allow, prefer, require, verify-ca, verify-full";
+    if (keyword == "sslrootcert") {
+        if (certificates_dir.empty()) return "names an sslrootcert, but the server has no CERTIFICATES_DIR to look for it; set that";
+        const bool plain = value.find('/') == std::string::npos && !value.starts_with('.');
+        if (!plain || !value.ends_with(".pem")) return "must name as sslrootcert a file *.pem that lies in CERTIFICATES_DIR, without a folder";
+    }
+    if (keyword == "password" && value == kMask) return "has *** for a password, which is how answers show it; give the password, or send db_dsn as it was shown";
+    return {};
+}
+
+}  // namespace
+
+Result<DatabaseDsn> DatabaseDsn::parse(std::string_view text) {
+    auto parts = read_parts(text);
+    if (!parts) return tl::unexpected<Error>(std::move(parts.error()));
+    DatabaseDsn dsn;
+    for (auto& part : *parts) {
+        if (std::ranges::find(kAllowed, part.keyword) == kAllowed.end())
+            return fatal("has \"" + part.keyword + "\", which is not allowed; allowed: " + allowed_words());
+        if (!dsn.keywords_.emplace(part.keyword, std::move(part.value)).second) return fatal("has " + part.keyword + " twice");
+    }
+    if (!dsn.keywords_.contains("host")) return fatal(std::string("names no host; it ") + kForms);
+    return dsn;
+}
+
+Result<void> DatabaseDsn::check_values(const std::map<std::string, std::string>& keywords, const std::string& certificates_dir) {
+    for (const auto& [keyword, value] : keywords) {
+        if (SecretSource::has_reference(value)) continue;
+        if (auto problem = problem_of(keyword, value, certificates_dir); !problem.empty()) return fatal(std::move(problem));
+    }
+    const auto mode = keywords.find("sslmode");
+    if (mode != keywords.end() && mode->second.starts_with("verify") && !keywords.contains("sslrootcert"))
+        return fatal("has an sslmode that verifies, which needs sslrootcert, the name of a file *.pem in CERTIFICATES_DIR");
+    return {};
+}
+
+const std::string& DatabaseDsn::value(const std::string& keyword) const {
+    static const std::string kNone;
+    const auto found = keywords_.find(keyword);
+    return found == keywords_.end() ? kNone : found->second;
+}
+
+std::string DatabaseDsn::masked(std::string_view text) {
+    if (SecretSource::is_reference(text)) return std::string(text);
+    const auto parts = read_parts(text);
+    if (!parts) return kMask;
+    std::string shown(text);
+    for (auto part = parts->rbegin(); part != parts->rend(); ++part) {
+        // Whatever is no keyword that we know may be a secret too.
+        const bool known = std::ranges::find(kAllowed, part->keyword) != kAllowed.end() && part->keyword != "password";
+        if (!known && !SecretSource::is_reference(part->value)) shown.replace(part->begin, part->end - part->begin, kMask);
+    }
+    return shown;
+}
+
+}  // namespace fetcher

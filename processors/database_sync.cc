@@ -1,0 +1,145 @@
+#include "processors/database_sync.h"
+
+#include <algorithm>
+
+namespace fetcher {
+namespace {
+
+constexpr std::chrono::milliseconds kLook{500};       // how soon trouble of a writer is told
+constexpr std::chrono::seconds kQuestionSilence{8};
+constexpr std::chrono::milliseconds kQuestions{2000};  // how long the connection for opening is kept
+
+Error as_error(const DatabaseFailure& failure) {
+    const bool fatal = failure.kind == DatabaseFailure::Kind::fatal || failure.kind == DatabaseFailure::Kind::row;
+    std::string words = failure.words;
+    if (const auto remedy = remedy_for(failure.sqlstate); !remedy.empty() && words.find(remedy) == std::string::npos) words += "; " + remedy;
+    return {fatal ? ErrorKind::fatal : ErrorKind::transient, std::move(words)};
+}
+
+}  // namespace
+
+DatabaseSync::DatabaseSync(DatabaseSyncOptions options, ProcessorOwner owner, const ProcessorEnvironment& environment)
+    : options_(std::move(options)), owner_(std::move(owner)),
+      connector_(options_.db_dsn, environment.secrets_dir, environment.certificates_dir) {}
+
+RecordParts DatabaseSync::parts() const {
+    const auto uses = [&](ColumnSource::Part part) { return std::ranges::any_of(options_.columns, [&](const auto& c) { return c.source.part == part; }); };
+    return {.keys = uses(ColumnSource::Part::key), .headers = uses(ColumnSource::Part::headers)};
+}
+
+Result<std::optional<Position>> DatabaseSync::open(const std::shared_ptr<Assignment>& assignment) {
+    const int32_t partition = assignment->partition;
+    if (!lanes_.empty() && lane_of(partition).writer->holds(partition))
+        return transient("partition " + std::to_string(partition) + ": what was sent to PostgreSQL before the partition left is still being written");
+    auto set_up_now = set_up();
+    auto position = set_up_now ? position_of(*assignment) : failed(std::move(set_up_now.error()));
+    if (!position) {
+        questions_.reset();
+        return tl::unexpected<Error>(as_error(position.error()));
+    }
+    Partition& state = partitions_[partition];
+    state = {assignment, std::nullopt, std::nullopt};
+    if (*position) state.stored = (*position)->next_offset;
+    close_questions_at_ = Clock::now() + kQuestions;
+    return std::move(*position);
+}
+
+// Connects, and the first time sees to the table and starts the writers.
+DatabaseResult<void> DatabaseSync::set_up() {
+    if (!questions_) {
+        auto connection = connector_.connect(never_, kQuestionSilence);
+        if (!connection) return failed(std::move(connection.error()));
+        questions_ = std::move(*connection);
+    }
+    if (table_) return {};
+    auto table = DatabaseTable::prepare(*questions_, options_);
+    if (!table) return failed(std::move(table.error()));
+    table_ = std::move(*table);
+    for (size_t i = 0; i < options_.workers; i++) {
+        lanes_.push_back({std::make_unique<RowEncoder>(table_->shape),
+                          std::make_unique<DatabaseWriter>(connector_, *acks_, BlockTransaction(*table_, owner_, options_.synchronous_commit),
+                                                           BlockLimits{options_.max_batch_records, options_.max_batch_bytes})});
+    }
+    return {};
+}
+
+DatabaseResult<std::optional<Position>> DatabaseSync::position_of(const Assignment& assignment) {
+    const auto stored = read_positions(*questions_, *table_, owner_, {assignment.partition});
+    if (!stored) return failed(stored.error());
+    if (stored->empty()) return std::nullopt;
+    // The same for every member of the group, and true even where the group has committed more: then the database has lost its tail.
+    return Position{stored->front().next, stored->front().topic_id, true};
+}
+
+Outcome DatabaseSync::write(const Batch& batch, size_t first) {
+    const auto found = partitions_.find(batch.partition());
+    FETCHER_INVARIANT(found != partitions_.end() && found->second.assignment == batch.assignment_ptr(), "a batch is of a partition that is open");
+    Partition& partition = found->second;
+    Lane& lane = lane_of(batch.partition());
+    std::optional<BadRecord> bad;
+    while (!bad && partition.appended < batch.next_offset()) {
+        const auto obstacle = lane.writer->fill(batch.assignment(), [&](RowBlock& block) {
+            // After a retry a part of the batch is on its way already.
+            const size_t from = partition.appended ? std::max(first, batch.lower_bound(*partition.appended)) : first;
+            bad = append(partition, lane, block, batch, from);
+        });
+        if (obstacle) return *obstacle;
+    }
+    if (!bad) return Outcome::accepted();
+    if (auto obstacle = lane.writer->drain()) return *obstacle;  // the good ones before it come first
+    return Outcome::bad_records({bad->index}, bad->why);
+}
+
+// Hands over records from `from` on until the block is full, the batch ends, or one cannot be encoded.
+std::optional<DatabaseSync::BadRecord> DatabaseSync::append(Partition& partition, Lane& lane, RowBlock& block, const Batch& batch, size_t from) {
+    if (block.empty()) lane.encoder->begin_block();
+    const uint32_t move = block.move_index(*partition.assignment);
+    std::optional<BadRecord> bad;
+    size_t i = from;
+    for (; i < batch.size() && !bad && !lane.writer->is_full(block); i++) {
+        if (auto problem = lane.encoder->append(batch.record(i), batch.assignment(), move, block))
+            bad = BadRecord{static_cast<uint32_t>(i), std::move(*problem)};
+    }
+    const int64_t to = bad ? batch.record(bad->index).offset() : i < batch.size() ? batch.record(i).offset() : batch.next_offset();
+    if (partition.appended && to <= *partition.appended) return bad;  // the bad one alone, once more
+    block.move(block.move_of(partition.assignment, partition.stored)).to = to;
+    partition.stored = partition.appended = to;
+    return bad;
+}
+
+Outcome DatabaseSync::flush() {
+    Outcome worst;
+    for (const auto& lane : lanes_) {
+        auto obstacle = lane.writer->drain();
+        if (obstacle && worst.kind != Outcome::Kind::fatal) worst = std::move(*obstacle);
+    }
+    return worst;
+}
+
+void DatabaseSync::close(const Assignment& assignment) { partitions_.erase(assignment.partition); }
+
+std::string DatabaseSync::trouble() const {
+    for (const auto& lane : lanes_)
+        if (auto words = lane.writer->trouble(); !words.empty()) return words;
+    return {};
+}
+
+std::optional<Clock::time_point> DatabaseSync::wake_at() const {
+    std::optional<Clock::time_point> at;
+    if (questions_) at = close_questions_at_;
+    const bool busy = told_trouble_ || std::ranges::any_of(lanes_, [](const auto& lane) { return !lane.writer->idle(); });
+    // Not moved by every batch: the next look is due however much comes.
+    if (busy) at = at ? std::min(*at, next_look_) : next_look_;
+    return at;
+}
+
+Outcome DatabaseSync::on_timer() {
+    const auto now = Clock::now();
+    next_look_ = now + kLook;
+    if (questions_ && now >= close_questions_at_) questions_.reset();
+    const auto words = trouble();
+    told_trouble_ = !words.empty();
+    return told_trouble_ ? Outcome::retry(words) : Outcome::accepted();
+}
+
+}  // namespace fetcher

@@ -1,0 +1,69 @@
+// DatabaseSync: writes a consumer's records to a table of PostgreSQL, each exactly once: rows and position are one transaction.
+//
+// The guarantee and its limits: processors/README.md. Thread: worker; its writers' threads call only Acks
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/processor.h"
+#include "processors/database_connector.h"
+#include "processors/database_sync_options.h"
+#include "processors/database_table.h"
+#include "processors/database_writer.h"
+#include "processors/row_encoder.h"
+
+namespace fetcher {
+
+class DatabaseSync final : public Processor {
+  public:
+    DatabaseSync(DatabaseSyncOptions options, ProcessorOwner owner, const ProcessorEnvironment& environment);
+
+    RecordParts parts() const override;
+    void bind(Acks& acks) override { acks_ = &acks; }
+    Result<std::optional<Position>> open(const std::shared_ptr<Assignment>& assignment) override;
+    Outcome write(const Batch& batch, size_t first) override;
+    Outcome flush() override;
+    void close(const Assignment& assignment) override;
+    std::optional<Clock::time_point> wake_at() const override;
+    Outcome on_timer() override;
+
+  private:
+    struct Partition {
+        std::shared_ptr<Assignment> assignment;
+        std::optional<int64_t> stored;    // where the row stands once everything handed over is written; nullopt: there is no row yet
+        std::optional<int64_t> appended;  // records below it have been handed over in this stay
+    };
+    struct Lane {
+        std::unique_ptr<RowEncoder> encoder;
+        std::unique_ptr<DatabaseWriter> writer;
+    };
+    struct BadRecord {
+        uint32_t index = 0;
+        std::string why;
+    };
+
+    Lane& lane_of(int32_t partition) { return lanes_[static_cast<size_t>(partition) % lanes_.size()]; }
+    DatabaseResult<void> set_up();
+    DatabaseResult<std::optional<Position>> position_of(const Assignment& assignment);
+    std::optional<BadRecord> append(Partition& partition, Lane& lane, RowBlock& block, const Batch& batch, size_t from);
+    std::string trouble() const;
+
+    const DatabaseSyncOptions options_;
+    const ProcessorOwner owner_;
+    const DatabaseConnector connector_;
+    Acks* acks_ = nullptr;
+    StopSignal never_;
+    std::unique_ptr<DatabaseConnection> questions_;  // for opening; closed when nothing has been opened for a while
+    Clock::time_point close_questions_at_{};
+    std::optional<DatabaseTable> table_;
+    std::vector<Lane> lanes_;
+    std::map<int32_t, Partition> partitions_;
+    Clock::time_point next_look_{};
+    bool told_trouble_ = false;
+};
+
+}  // namespace fetcher

@@ -1,0 +1,22 @@
+// DatabaseSyncType: database_sync's entry in the registry.
+// Thread: any
+#pragma once
+
+#include "processors/registry.h"
+
+namespace fetcher {
+
+class DatabaseSyncType final : public ProcessorType {
+  public:
+    std::string name() const override { return "database_sync"; }
+    nlohmann::json schema() const override;
+    std::vector<ConfigProblem> check(const nlohmann::json& config, const ProcessorOwner& owner,
+                                     const ProcessorEnvironment& environment) const override;
+    nlohmann::json masked(const nlohmann::json& config) const override;
+    std::string claim(const nlohmann::json& config, const ProcessorOwner& owner,
+                      const ProcessorEnvironment& environment) const override;
+    Result<std::unique_ptr<Processor>> make(const nlohmann::json& config, const ProcessorOwner& owner,
+                                            const ProcessorEnvironment& environment) const override;
+};
+
+}  // namespace fetcher

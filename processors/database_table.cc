@@ -1,0 +1,169 @@
+#include "processors/database_table.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+#include "processors/sql_quoting.h"
+
+namespace fetcher {
+namespace {
+
+constexpr const char* kPositions = "fetcher_positions";
+constexpr const char* kLock = "8243105627431";  // replicas that start at once make tables one after the other
+
+tl::unexpected<DatabaseFailure> refused(std::string words) {
+    return failed({DatabaseFailure::Kind::fatal, "", std::move(words), 0});
+}
+
+struct FoundTable {
+    std::string schema, name, kind, persistence;
+};
+
+std::string as_written(const DatabaseSyncOptions& options) {
+    return options.schema.empty() ? options.table : options.schema + "." + options.table;
+}
+
+std::string quoted_name(const std::string& schema, const std::string& table) {
+    return schema.empty() ? quoted_identifier(table) : quoted_identifier(schema) + "." + quoted_identifier(table);
+}
+
+DatabaseResult<std::optional<FoundTable>> find(DatabaseConnection& connection, const std::string& quoted) {
+    auto found = connection.run("SELECT n.nspname, c.relname, c.relkind, c.relpersistence FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+                                "WHERE c.oid = pg_catalog.to_regclass(" +
+                                quoted_literal(quoted) + ")");
+    if (!found) return failed(std::move(found.error()));
+    if (found->rows.empty()) return std::nullopt;
+    const auto& row = found->rows.front();
+    return FoundTable{row[0].value_or(""), row[1].value_or(""), row[2].value_or(""), row[3].value_or("")};
+}
+
+std::string create_statement(const DatabaseSyncOptions& options) {
+    const std::string key_type = options.value_type == "bytea" ? "bytea" : "text";
+    std::string sql = "CREATE TABLE " + quoted_name(options.schema, options.table) +
+                      " (topic text NOT NULL, partition integer NOT NULL, \"offset\" bigint NOT NULL, \"timestamp\" timestamptz, key " + key_type +
+                      ", headers jsonb, value " + options.value_type;
+    if (options.upsert) {
+        sql += ", PRIMARY KEY (";
+        for (const auto& key : options.key_columns) sql += (&key == &options.key_columns.front() ? "" : ", ") + quoted_identifier(key);
+        sql += ")";
+    }
+    return sql + ")";
+}
+
+std::string positions_statement(const std::string& quoted) {
+    return "CREATE TABLE " + quoted +
+           " (target text NOT NULL, consumer_group text NOT NULL, topic text NOT NULL, partition integer NOT NULL, next bigint NOT NULL, topic_id "
+           "text NOT NULL DEFAULT '', updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (target, consumer_group, topic, partition)) WITH "
+           "(fillfactor = 50)";
+}
+
+// Making a table failed: where that is a matter of rights, a person may do it instead.
+DatabaseFailure with_statement(DatabaseFailure failure, const std::string& statement) {
+    if (failure.sqlstate == "42501") failure.words += "; grant CREATE on the schema to the role of db_dsn, or run yourself: " + statement;
+    return failure;
+}
+
+DatabaseResult<FoundTable> find_or_create(DatabaseConnection& connection, const DatabaseSyncOptions& options) {
+    const std::string quoted = quoted_name(options.schema, options.table);
+    auto found = find(connection, quoted);
+    if (!found) return failed(std::move(found.error()));
+    if (!*found) {
+        if (options.mapped) return refused("table " + as_written(options) + " does not exist; with columns its types are those of the table: create it");
+        if (!options.create_table) return refused("table " + as_written(options) + " does not exist; create it, or set create_table to true");
+        const std::string statement = create_statement(options);
+        if (auto made = connection.run(statement); !made) return failed(with_statement(std::move(made.error()), statement));
+        found = find(connection, quoted);
+        if (!found) return failed(std::move(found.error()));
+        if (!*found) return refused("table " + as_written(options) + " was made but is not found; name it with its schema");
+    }
+    const FoundTable& table = **found;
+    if (table.kind != "r" && table.kind != "p") return refused(as_written(options) + " is no table; database_sync writes to tables only");
+    if (table.persistence != "p")
+        return refused("table " + as_written(options) + " is unlogged or temporary: after a crash its rows would be gone but not the position; ALTER TABLE … SET LOGGED");
+    return table;
+}
+
+struct FoundColumn {
+    std::string type;
+    bool generated = false;
+};
+
+DatabaseResult<std::map<std::string, FoundColumn>> read_columns(DatabaseConnection& connection, const std::string& quoted) {
+    auto found = connection.run(
+        "SELECT a.attname, CASE WHEN coalesce(b.typtype, t.typtype) = 'e' THEN 'enum' ELSE coalesce(b.typname, t.typname) END, "
+        "a.attgenerated <> '' OR a.attidentity = 'a' FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN "
+        "pg_catalog.pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = "
+        "pg_catalog.to_regclass(" +
+        quoted_literal(quoted) + ")");
+    if (!found) return failed(std::move(found.error()));
+    std::map<std::string, FoundColumn> columns;
+    for (const auto& row : found->rows) columns[row[0].value_or("")] = {row[1].value_or(""), row[2] == "t"};
+    return columns;
+}
+
+DatabaseResult<RowShape> shape_of(const DatabaseSyncOptions& options, const std::map<std::string, FoundColumn>& columns) {
+    RowShape shape{{}, options.upsert, options.delete_on_null};
+    const std::string table = "table " + as_written(options);
+    for (const auto& wanted : options.columns) {
+        const auto found = columns.find(wanted.name);
+        if (found == columns.end()) return refused(table + " has no column \"" + wanted.name + "\"; add it, or say with columns what goes where");
+        if (found->second.generated) return refused(table + ": column \"" + wanted.name + "\" is generated and cannot be written; leave it out of columns");
+        const auto type = pg_type_named(found->second.type);
+        if (!type)
+            return refused(table + ": column \"" + wanted.name + "\" is of type " + found->second.type + ", which cannot be written; types that can: " + known_pg_types());
+        const bool key = std::ranges::find(options.key_columns, wanted.name) != options.key_columns.end();
+        shape.columns.push_back({wanted.name, wanted.source, *type, key});
+    }
+    return shape;
+}
+
+int64_t number(const std::optional<std::string>& text) {
+    int64_t value = 0;
+    if (text) std::from_chars(text->data(), text->data() + text->size(), value);
+    return value;
+}
+
+}  // namespace
+
+DatabaseResult<DatabaseTable> DatabaseTable::prepare(DatabaseConnection& connection, const DatabaseSyncOptions& options) {
+    auto begun = connection.run(std::string("BEGIN; SET LOCAL lock_timeout TO '5s'; SELECT pg_catalog.pg_advisory_xact_lock(") + kLock + ")");
+    if (!begun) return failed(std::move(begun.error()));
+    const auto found = find_or_create(connection, options);
+    if (!found) return failed(found.error());
+    DatabaseTable table;
+    table.name = quoted_name(found->schema, found->name);
+    table.positions = quoted_name(found->schema, kPositions);
+    table.target = found->schema + "." + found->name;
+    table.key_columns = options.key_columns;
+
+    const auto columns = read_columns(connection, table.name);
+    if (!columns) return failed(columns.error());
+    auto shape = shape_of(options, *columns);
+    if (!shape) return failed(std::move(shape.error()));
+    table.shape = std::move(*shape);
+
+    const auto positions = find(connection, table.positions);
+    if (!positions) return failed(positions.error());
+    if (!*positions) {
+        const std::string statement = positions_statement(table.positions);
+        if (auto made = connection.run(statement); !made) return failed(with_statement(std::move(made.error()), statement));
+    }
+    if (auto ended = connection.run("COMMIT"); !ended) return failed(std::move(ended.error()));
+    return table;
+}
+
+DatabaseResult<std::vector<StoredPosition>> read_positions(DatabaseConnection& connection, const DatabaseTable& table, const ProcessorOwner& owner,
+                                                           const std::vector<int32_t>& partitions) {
+    std::string list;
+    for (const int32_t partition : partitions) list += (list.empty() ? "" : ", ") + std::to_string(partition);
+    auto found = connection.run("SELECT partition, next, topic_id FROM " + table.positions + " WHERE target = " + quoted_literal(table.target) +
+                                " AND consumer_group = " + quoted_literal(owner.group) + " AND topic = " + quoted_literal(owner.topic) +
+                                " AND partition IN (" + list + ")");
+    if (!found) return failed(std::move(found.error()));
+    std::vector<StoredPosition> positions;
+    for (const auto& row : found->rows) positions.push_back({static_cast<int32_t>(number(row[0])), number(row[1]), row[2].value_or("")});
+    return positions;
+}
+
+}  // namespace fetcher

@@ -1,0 +1,208 @@
+#include "processors/database_writer.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+
+namespace fetcher {
+namespace {
+
+using std::chrono::milliseconds;
+using Kind = DatabaseFailure::Kind;
+
+constexpr std::chrono::seconds kSilence{60};
+constexpr milliseconds kFirstRetry{100};
+constexpr milliseconds kLongestRetry{2'000};
+constexpr milliseconds kPatience{2'000};  // how long the worker waits for room or the end before it is told why
+constexpr milliseconds kLook{50};         // how soon a waiting worker sees that its partition is revoked
+// How long a partition that another has written to may stay ours: by then the group has told us that it is not, or we are wrong.
+constexpr std::chrono::seconds kFencePatience{5};
+
+}  // namespace
+
+DatabaseWriter::DatabaseWriter(const DatabaseConnector& connector, Acks& acks, BlockTransaction transaction, BlockLimits limits)
+    : connector_(connector), acks_(acks), transaction_(std::move(transaction)), limits_(limits), thread_([this] { run(); }) {
+    pthread_setname_np(thread_.native_handle(), "database_sync+");
+}
+
+DatabaseWriter::~DatabaseWriter() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    stop_.stop();
+    changed_.notify_all();
+    thread_.join();
+}
+
+// --- worker ----------------------------------------------------------------------------------------------------------------
+
+std::optional<Outcome> DatabaseWriter::obstacle() const {
+    if (!failure_.empty()) return Outcome::fatal(failure_);
+    if (!trouble_.empty()) return Outcome::retry(trouble_);
+    return std::nullopt;
+}
+
+std::optional<Outcome> DatabaseWriter::fill(const Assignment& assignment, const Fill& fill) {
+    std::unique_lock lock(mutex_);
+    while (is_full(filling_)) {
+        if (auto why = obstacle()) return why;
+        if (assignment.revoked) return Outcome::retry("the partition is not ours any more");
+        changed_.wait_for(lock, kLook);
+    }
+    if (!failure_.empty()) return Outcome::fatal(failure_);
+    fill(filling_);
+    lock.unlock();
+    changed_.notify_all();
+    return std::nullopt;
+}
+
+std::optional<Outcome> DatabaseWriter::drain() {
+    std::unique_lock lock(mutex_);
+    const auto quiet = [&] { return filling_.empty() && in_flight_.empty(); };
+    changed_.wait_for(lock, kPatience, [&] { return quiet() || obstacle(); });
+    if (quiet()) return std::nullopt;
+    if (auto why = obstacle()) return why;
+    return Outcome::retry("waiting for PostgreSQL to commit what it has been sent");
+}
+
+bool DatabaseWriter::idle() const {
+    const std::lock_guard lock(mutex_);
+    return filling_.empty() && in_flight_.empty();
+}
+
+bool DatabaseWriter::holds(int32_t partition) const {
+    const std::lock_guard lock(mutex_);
+    const auto moves = [&](const PositionMove& move) { return move.assignment->partition == partition && !move.assignment->revoked; };
+    return std::ranges::find(in_flight_, partition) != in_flight_.end() || std::ranges::any_of(filling_.moves(), moves);
+}
+
+std::string DatabaseWriter::trouble() const {
+    const std::lock_guard lock(mutex_);
+    return trouble_;
+}
+
+// --- its own thread ----------------------------------------------------------------------------------------------------------
+
+void DatabaseWriter::run() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        changed_.wait(lock, [&] { return stopping_ || (!filling_.empty() && failure_.empty()); });
+        if (stopping_) return;
+        std::swap(filling_, sending_);
+        for (const auto& move : sending_.moves()) in_flight_.push_back(move.assignment->partition);
+        lock.unlock();
+        changed_.notify_all();
+        deliver();
+        sending_.clear();
+        lock.lock();
+        in_flight_.clear();
+        trouble_.clear();
+        changed_.notify_all();
+    }
+}
+
+void DatabaseWriter::deliver() {
+    Backoff backoff(kFirstRetry, kLongestRetry);
+    rows_refused_ = false;
+    fenced_since_.reset();
+    while (sending_.drop_revoked()) {
+        const auto done = attempt();
+        if (done) return;
+        const auto& failure = done.error();
+        if (failure.kind == Kind::stopped) return;
+        if (failure.kind == Kind::fatal) return give_up(failure);
+        if (failure.kind == Kind::row && !rows_refused_) {
+            rows_refused_ = true;
+            continue;
+        }
+        if (failure.kind == Kind::row) return give_up(failure);
+        if (failure.kind == Kind::connection) connection_.reset();
+        say(failure.words);
+        if (!pause(backoff.next())) return;
+    }
+}
+
+DatabaseResult<void> DatabaseWriter::attempt() {
+    if (!connection_)
+        if (auto connected = connect(); !connected) return connected;
+    std::vector<BlockTransaction::BadRow> bad;
+    DatabaseResult<void> done;
+    if (rows_refused_) {
+        auto landed = transaction_.write_up_to_bad_rows(*connection_, sending_);
+        if (landed) bad = std::move(*landed);
+        else done = failed(std::move(landed.error()));
+    } else {
+        done = transaction_.write(*connection_, sending_);
+    }
+    if (!done) {
+        if (done.error().kind == Kind::moved) return settle();
+        return done;
+    }
+    acknowledge();
+    if (!bad.empty()) {
+        const auto& first = bad.front();
+        give_up({Kind::row, "",
+                 "the record at partition " + std::to_string(first.partition) + " offset " + std::to_string(first.offset) +
+                     " was refused by PostgreSQL: " + first.words,
+                 0});
+    }
+    return {};
+}
+
+DatabaseResult<void> DatabaseWriter::connect() {
+    auto connection = connector_.connect(stop_, kSilence);
+    if (!connection) return failed(std::move(connection.error()));
+    if (auto prepared = transaction_.prepare_session(**connection); !prepared) return prepared;
+    connection_ = std::move(*connection);
+    return {};
+}
+
+// Somebody has moved a position. Ours whose answer was lost are done with; for others we wait to be told that the partition is not ours.
+DatabaseResult<void> DatabaseWriter::settle() {
+    std::vector<PositionMove> done;
+    auto elsewhere = transaction_.settle(*connection_, sending_, done);
+    if (!elsewhere) return failed(std::move(elsewhere.error()));
+    for (const auto& move : done) acks_.durable(move.assignment, move.to);
+    if (elsewhere->empty()) {
+        fenced_since_.reset();
+        return failed({Kind::transient, "", "a position had been written already", 0});
+    }
+    if (!fenced_since_) fenced_since_ = Clock::now();
+    std::string words = "partition " + std::to_string(elsewhere->front()) +
+                        ": its position in fetcher_positions is not where this consumer left it: another process of the group has written, or the "
+                        "database has lost its latest transactions";
+    const bool enough = Clock::now() - *fenced_since_ > kFencePatience;
+    return failed({enough ? Kind::fatal : Kind::transient, "", std::move(words), 0});
+}
+
+void DatabaseWriter::acknowledge() {
+    for (const auto& move : sending_.moves())
+        if (!move.dropped) acks_.durable(move.assignment, move.to);
+}
+
+void DatabaseWriter::give_up(const DatabaseFailure& failure) {
+    std::string words = failure.words;
+    if (const auto remedy = remedy_for(failure.sqlstate); !remedy.empty() && words.find(remedy) == std::string::npos) words += "; " + remedy;
+    {
+        const std::lock_guard lock(mutex_);
+        failure_ = words;
+    }
+    changed_.notify_all();
+    acks_.failed({ErrorKind::fatal, std::move(words)});
+}
+
+void DatabaseWriter::say(const std::string& trouble) {
+    {
+        const std::lock_guard lock(mutex_);
+        trouble_ = trouble;
+    }
+    changed_.notify_all();
+}
+
+bool DatabaseWriter::pause(milliseconds time) {
+    std::unique_lock lock(mutex_);
+    return !changed_.wait_for(lock, time, [&] { return stopping_; });
+}
+
+}  // namespace fetcher

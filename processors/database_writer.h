@@ -1,0 +1,88 @@
+// DatabaseWriter: one connection and the thread that writes to it. While it writes one block, the worker fills the next: under load
+// transactions grow to their limit, at a low rate each batch is one of its own, at once.
+//
+// Whatever fails for now is tried again with backoff, with the same bytes; trouble() says why meanwhile. What fails for good is told
+// through Acks::failed, and nothing is written any more.
+// Thread: every member worker, but for the thread's own; the mutex is held while a batch is encoded or blocks change hands, never while
+// the server is waited for
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/backoff.h"
+#include "engine/processor.h"
+#include "processors/block_transaction.h"
+#include "processors/database_connector.h"
+
+namespace fetcher {
+
+struct BlockLimits {
+    size_t records = 0;
+    size_t bytes = 0;
+};
+
+class DatabaseWriter {
+  public:
+    // connector and acks outlive it.
+    DatabaseWriter(const DatabaseConnector& connector, Acks& acks, BlockTransaction transaction, BlockLimits limits);
+    ~DatabaseWriter();  // breaks off whatever it is doing
+
+    // Calls fill(block, enough) once there is room; enough(block) says when to stop. Waits for room while all is well and the assignment is
+    // ours. nullopt: done; otherwise why not.
+    using Fill = std::function<void(RowBlock& block)>;
+    std::optional<Outcome> fill(const Assignment& assignment, const Fill& fill);
+    bool is_full(const RowBlock& block) const { return block.rows().size() >= limits_.records || block.size_bytes() >= limits_.bytes; }
+
+    // Waits a while until everything is durable. nullopt: it is; otherwise why not yet.
+    std::optional<Outcome> drain();
+    bool idle() const;
+    // Whether a row or position of the partition is still on its way.
+    bool holds(int32_t partition) const;
+    // Why it cannot write at present; "" while all is well.
+    std::string trouble() const;
+
+  private:
+    using Clock = std::chrono::steady_clock;
+
+    void run();
+    void deliver();
+    DatabaseResult<void> attempt();
+    DatabaseResult<void> connect();
+    DatabaseResult<void> settle();
+    void acknowledge();
+    void give_up(const DatabaseFailure& failure);
+    void say(const std::string& trouble);
+    bool pause(std::chrono::milliseconds time);  // false: stopped
+    std::optional<Outcome> obstacle() const;     // needs the mutex
+
+    const DatabaseConnector& connector_;
+    Acks& acks_;
+    const BlockTransaction transaction_;
+    const BlockLimits limits_;
+    StopSignal stop_;
+
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;
+    RowBlock filling_;                // guarded by mutex_, like the next four
+    std::vector<int32_t> in_flight_;  // partitions of sending_
+    std::string trouble_;
+    std::string failure_;
+    bool stopping_ = false;
+
+    // The thread's own.
+    RowBlock sending_;
+    std::unique_ptr<DatabaseConnection> connection_;
+    bool rows_refused_ = false;  // of sending_: they are written up to the bad ones
+    std::optional<Clock::time_point> fenced_since_;
+    std::thread thread_;
+};
+
+}  // namespace fetcher
