@@ -5,6 +5,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <array>
+#include <climits>
 #include <cstdio>
 #include <optional>
 #include <thread>
@@ -14,7 +16,9 @@
 #include "admin/data_dir.h"
 #include "admin/demo.h"
 #include "admin/http_server.h"
+#include "admin/iso_time.h"
 #include "admin/pipeline_factory.h"
+#include "admin/postgres_heartbeats.h"
 #include "admin/postgres_store.h"
 #include "admin/reconciler.h"
 #include "admin/router.h"
@@ -96,6 +100,15 @@ Result<std::unique_ptr<ConfigStore>> open_store(const Settings& settings, const 
     return SqliteStore::open(folder.file("db"));
 }
 
+std::unique_ptr<HeartbeatStore> open_heartbeats(const Settings& settings) {
+    return settings.database_url ? std::make_unique<PostgresHeartbeats>(*settings.database_url) : nullptr;
+}
+
+std::string host_name() {
+    std::array<char, HOST_NAME_MAX + 1> name{};
+    return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
+}
+
 int run(const Settings& settings) {
     const auto folder = open_data_dir(settings);
     if (!folder) return refuse_start(folder.error().reason);
@@ -109,12 +122,15 @@ int run(const Settings& settings) {
     const ProcessorEnvironment environment{*instance_id, settings.file_sink_roots, settings.secrets_dir, settings.certificates_dir};
     const ConsumerConfig config(registry, environment);
     Reconciler reconciler(**store, make_pipeline_factory(registry, environment, budget, settings.pin_threads));
-    ConsumerService service(**store, reconciler, config);
+    ReplicaBoard replicas({*instance_id, host_name(), FETCHER_VERSION, iso_now()}, open_heartbeats(settings),
+                          [&] { return reconciler.reports(); });
+    ConsumerService service(**store, reconciler, config, replicas);
 
     Router router;
     add_health_routes(router, service);
     add_consumer_routes(router, service);
     add_version_routes(router, service);
+    add_instance_routes(router, reconciler, replicas);
     add_processor_type_routes(router, registry);
     MonitorOptions monitor;
     monitor.default_servers = settings.kafka_bootstrap_servers;
@@ -124,6 +140,7 @@ int run(const Settings& settings) {
     HttpServer server({settings.host, settings.port, {settings.api_token, settings.host, settings.allowed_hosts}, {}}, router);
     if (const auto listening = server.listen(); !listening) return refuse_start(listening.error().reason);
     reconciler.start();
+    replicas.start();
     spdlog::info("kafka-fetcher " FETCHER_VERSION " listens on {}:{}, data in {}, instance {}", settings.host, settings.port,
                  (*folder)->path(), *instance_id);
     if (settings.database_url) spdlog::info("the configuration is in PostgreSQL, {}", settings.database_url->without_password());
@@ -144,6 +161,7 @@ int run(const Settings& settings) {
         spdlog::warn("stopped without having drained everything");
         ::_exit(0);
     }
+    replicas.stop();
     server.stop(kAnswerGrace);
     spdlog::info("stopped");
     return 0;

@@ -131,6 +131,20 @@ json consumer_json(const StoredConsumer& consumer, const ConsumerHealth& health,
             {"metrics", metrics_json(seen)}};
 }
 
+json replicas_json(const std::vector<PartHealth>& parts) {
+    json list = json::array();
+    for (const auto& part : parts) {
+        json item = {{"instance_id", part.instance_id}, {"alive", part.alive}};
+        if (part.alive) {
+            item["status"] = part.health.status;
+            item["health"] = health_json(part.health);
+            item["partitions"] = part.partitions;
+        }
+        list.push_back(std::move(item));
+    }
+    return list;
+}
+
 json version_json(const StoredConsumer& revision, const ConsumerConfig& config) {
     const auto& spec = revision.spec;
     if (!revision.unreadable.empty())

@@ -11,6 +11,9 @@ namespace {
 // So many requests may wait for effects at once; one more is answered with how things stand, so that threads stay free for the others.
 constexpr int kMaxWaiting = 16;
 
+// How long a stop waits for the other replicas to have stopped too; one that is frozen counts as alive for longer.
+constexpr std::chrono::milliseconds kReplicaLimit{4'000};
+
 // How often a start or stop tries to get in between the writes of others.
 constexpr int kAttempts = 5;
 
@@ -49,11 +52,25 @@ Answer<StoredConsumer> ConsumerService::load(const std::string& consumer_id) {
     return std::move(**found);
 }
 
-ConsumerView ConsumerService::view(StoredConsumer consumer) const {
-    auto seen = reconciler_.observe(consumer.consumer_id);
-    auto health = consumer.unreadable.empty() ? judge_health(consumer.desired, seen)
-                                              : judge_unreadable(consumer.unreadable, consumer.desired, seen);
-    return {std::move(consumer), std::move(seen), std::move(health), true};
+ConsumerView ConsumerService::view(StoredConsumer consumer, const ReplicaBoard::View& replicas) const {
+    ConsumerPart own{replicas_.self().instance_id, true, reconciler_.observe(consumer.consumer_id)};
+    if (!consumer.unreadable.empty()) {
+        auto health = judge_unreadable(consumer.unreadable, consumer.desired, own.seen);
+        return {std::move(consumer), std::move(own.seen), std::move(health)};
+    }
+    std::vector<ConsumerPart> others;
+    for (const auto& replica : replicas.others) {
+        const auto known = replica.consumers.find(consumer.consumer_id);
+        if (!replica.alive && known == replica.consumers.end()) continue;
+        others.push_back({replica.instance.instance_id, replica.alive,
+                          known != replica.consumers.end() ? known->second.seen : ConsumerObservation{}});
+    }
+    auto whole = combine_health(consumer.desired, own, others);
+    if (!replicas.current && !others.empty())
+        whole.health.reasons.push_back({HealthReason::Severity::noted, "replicas_unknown",
+                                        "The database is away; of the other instances this is what they last reported.", "", {}, std::nullopt});
+    if (!replicas_.shared()) whole.parts.clear();
+    return {std::move(consumer), std::move(whole.seen), std::move(whole.health), true, false, std::move(whole.parts)};
 }
 
 ConsumerView ConsumerService::settled_view(StoredConsumer consumer) {
@@ -127,12 +144,13 @@ Answer<ConsumerPage> ConsumerService::list(const ConsumerFilter& filter) {
     const auto all = list_all();
     if (!all) return tl::unexpected<Problem>(all.error());
     const auto matches = [](const std::string& wanted, const std::string& value) { return wanted.empty() || wanted == value; };
+    const auto replicas = replicas_.view();
     ConsumerPage page;
     page.stale = all->stale;
     for (const auto& consumer : all->consumers) {
         if (consumer.sequence <= filter.after) continue;
         if (!matches(filter.topic, consumer.spec.topic) || !matches(filter.group, consumer.spec.consumer_group)) continue;
-        auto seen = view(consumer);
+        auto seen = view(consumer, replicas);
         if (!matches(filter.status, seen.health.status)) continue;
         if (page.items.size() == filter.limit) {
             page.next = page.items.back().stored.sequence;
@@ -197,7 +215,13 @@ Answer<ConsumerView> ConsumerService::start(const std::string& consumer_id, cons
 Answer<ConsumerView> ConsumerService::stop(const std::string& consumer_id, const Precondition& precondition) {
     auto stored = set_desired(consumer_id, precondition, Desired::stopped);
     if (!stored) return tl::unexpected<Problem>(stored.error());
-    return settled_view(std::move(*stored));
+    auto here = settled_view(*stored);
+    if (!here.settled) return here;
+    // INACTIVE is said when it is so everywhere.
+    const bool settled = replicas_.wait_applied(consumer_id, stored->revision, kReplicaLimit);
+    auto everywhere = view(std::move(*stored));
+    everywhere.settled = settled;
+    return everywhere;
 }
 
 // Gone from the store first: a crash in between must not bring it back.
@@ -216,6 +240,7 @@ Answer<void> ConsumerService::remove(const std::string& consumer_id, const Preco
     reconciler_.poke();
     const Counted waiter(waiting_);
     reconciler_.wait_gone(consumer_id, waiter.mine() <= kMaxWaiting ? wait_limit_ : std::chrono::milliseconds{0});
+    replicas_.wait_gone(consumer_id, waiter.mine() <= kMaxWaiting ? kReplicaLimit : std::chrono::milliseconds{0});
     return {};
 }
 

@@ -16,9 +16,11 @@
 #include <string>
 #include <vector>
 
+#include "admin/combined_health.h"
 #include "admin/config_store.h"
 #include "admin/consumer_config.h"
 #include "admin/reconciler.h"
+#include "admin/replica_board.h"
 
 namespace fetcher {
 
@@ -29,6 +31,7 @@ struct ConsumerView {
     ConsumerHealth health;
     bool settled = true;  // what was asked for has had its effect; false: it is still on its way
     bool stale = false;   // the store is away: `stored` is what it last said
+    std::vector<PartHealth> replicas;  // where several processes share the store: each, this one first
 };
 
 // The revisions at which a change may be made (If-Match). Any, unless told.
@@ -59,9 +62,9 @@ struct RevisionPage {
 
 class ConsumerService {
   public:
-    ConsumerService(ConfigStore& store, Reconciler& reconciler, const ConsumerConfig& config,
+    ConsumerService(ConfigStore& store, Reconciler& reconciler, const ConsumerConfig& config, ReplicaBoard& replicas,
                     std::chrono::milliseconds wait_limit = std::chrono::seconds(10))
-        : store_(store), reconciler_(reconciler), config_(config), wait_limit_(wait_limit) {}
+        : store_(store), reconciler_(reconciler), config_(config), replicas_(replicas), wait_limit_(wait_limit) {}
 
     Answer<ConsumerView> create(const nlohmann::json& body);
     Answer<ConsumerView> get(const std::string& consumer_id);
@@ -80,6 +83,7 @@ class ConsumerService {
     // Whether requests can be served: the store answers, and every consumer has been looked at once.
     Answer<void> ready();
     const ConsumerConfig& config() const { return config_; }
+    const ReplicaBoard& replicas() const { return replicas_; }
 
   private:
     struct Known {
@@ -93,12 +97,14 @@ class ConsumerService {
     Answer<StoredConsumer> write(const std::string& consumer_id, const Precondition& precondition, const Change& change, int attempts = 1);
     Answer<StoredConsumer> set_desired(const std::string& consumer_id, const Precondition& precondition, Desired desired);
     Answer<Known> list_all();
-    ConsumerView view(StoredConsumer consumer) const;
+    ConsumerView view(StoredConsumer consumer) const { return view(std::move(consumer), replicas_.view()); }
+    ConsumerView view(StoredConsumer consumer, const ReplicaBoard::View& replicas) const;
     ConsumerView settled_view(StoredConsumer consumer);
 
     ConfigStore& store_;
     Reconciler& reconciler_;
     const ConsumerConfig& config_;
+    ReplicaBoard& replicas_;
     const std::chrono::milliseconds wait_limit_;
     std::atomic<int> waiting_{0};
     std::mutex write_mutex_;

@@ -8,7 +8,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr PostgresPool::Limits kLimits{.call = milliseconds(2'000), .statement = milliseconds(1'500), .pause = milliseconds(500), .connections = 1};
+constexpr PostgresPool::Limits kLimits{.call = milliseconds(1'000), .statement = milliseconds(800), .pause = milliseconds(500), .connections = 1};
 constexpr std::chrono::minutes kClearInterval{1};
 
 constexpr const char* kBeat =

@@ -28,6 +28,14 @@ constexpr std::array kMigrations = {
            END $$;
        CREATE TRIGGER announce_change AFTER INSERT OR UPDATE OR DELETE ON kafka_fetcher.consumers
            FOR EACH STATEMENT EXECUTE FUNCTION kafka_fetcher.announce_change();)",
+    R"(CREATE UNLOGGED TABLE kafka_fetcher.instances (
+           instance_id text PRIMARY KEY,
+           host text NOT NULL,
+           version text NOT NULL,
+           started_at text NOT NULL,
+           heartbeat_at timestamptz NOT NULL,
+           report_version text NOT NULL,
+           report text NOT NULL);)",
 };
 
 // Of the project's own; held until the transaction ends.

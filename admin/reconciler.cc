@@ -84,6 +84,21 @@ bool Reconciler::wait_gone(const std::string& consumer_id, milliseconds timeout)
     return gone();
 }
 
+ConsumerReports Reconciler::reports() const {
+    std::map<std::string, std::shared_ptr<ManagedConsumer>> consumers;
+    {
+        std::lock_guard lock(mutex_);
+        consumers = consumers_;
+    }
+    ConsumerReports reports;
+    // The revision first: what is observed is at least as new.
+    for (const auto& [id, consumer] : consumers) {
+        const auto revision = consumer->applied_revision();
+        reports[id] = {revision, consumer->observe()};
+    }
+    return reports;
+}
+
 ConsumerObservation Reconciler::observe(const std::string& consumer_id) const {
     const auto consumer = find(consumer_id);
     return consumer ? consumer->observe() : ConsumerObservation{};

@@ -18,6 +18,7 @@
 
 #include "admin/config_store.h"
 #include "admin/managed_consumer.h"
+#include "admin/replica.h"
 
 namespace fetcher {
 
@@ -45,6 +46,7 @@ class Reconciler {
     bool wait_gone(const std::string& consumer_id, std::chrono::milliseconds timeout);
 
     ConsumerObservation observe(const std::string& consumer_id) const;
+    ConsumerReports reports() const;  // of all, for the other replicas
     // What the store held when it was last read; nullptr: it has not been.
     std::shared_ptr<const std::vector<StoredConsumer>> last_known() const;
 

@@ -19,6 +19,9 @@ void add_version_routes(Router& router, ConsumerService& service);
 void add_processor_type_routes(Router& router, const ProcessorRegistry& registry);
 void add_health_routes(Router& router, ConsumerService& service);
 
+// The processes that share the store, as this one knows them.
+void add_instance_routes(Router& router, const Reconciler& reconciler, const ReplicaBoard& replicas);
+
 // The whole consumer, with its ETag, and with a warning if the store is away and this is what it last said.
 HttpResponse consumer_response(int status, const ConsumerConfig& config, const ConsumerView& view);
 

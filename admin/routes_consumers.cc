@@ -14,6 +14,12 @@ void warn_if(bool stale, HttpResponse& response) {
     if (stale) response.headers.emplace_back("Warning", "110 kafka-fetcher \"The store is away; this is what it last said\"");
 }
 
+nlohmann::ordered_json whole(const ConsumerConfig& config, const ConsumerView& view) {
+    auto json = consumer_json(view.stored, view.health, view.seen, config);
+    if (!view.replicas.empty()) json["replicas"] = replicas_json(view.replicas);
+    return json;
+}
+
 // Start and stop, with their answer of two fields; 202 while a stop is still draining.
 template <class Act>
 HttpResponse switched(const HttpRequest& request, Act act) {
@@ -76,7 +82,7 @@ HttpResponse list(ConsumerService& service, const HttpRequest& request) {
     const auto page = service.list(*filter);
     if (!page) return problem_response(page.error());
     nlohmann::ordered_json body = {{"items", nlohmann::ordered_json::array()}, {"next_cursor", nullptr}};
-    for (const auto& view : page->items) body["items"].push_back(consumer_json(view.stored, view.health, view.seen, service.config()));
+    for (const auto& view : page->items) body["items"].push_back(whole(service.config(), view));
     if (page->next) body["next_cursor"] = std::to_string(*page->next);
     auto response = json_response(200, body);
     warn_if(page->stale, response);
@@ -98,7 +104,7 @@ HttpResponse remove(ConsumerService& service, const HttpRequest& request) {
 }  // namespace
 
 HttpResponse consumer_response(int status, const ConsumerConfig& config, const ConsumerView& view) {
-    auto response = json_response(status, consumer_json(view.stored, view.health, view.seen, config));
+    auto response = json_response(status, whole(config, view));
     add_entity_tag(response, view.stored.revision);
     warn_if(view.stale, response);
     return response;

@@ -59,7 +59,8 @@ class ReconcilerTest : public ::testing::Test {
     const ProcessorEnvironment environment_{"i", {}};
     const ConsumerConfig config_{registry_, environment_};
     Reconciler reconciler_{*store_, pipelines_.factory()};
-    ConsumerService service_{*store_, reconciler_, config_, milliseconds{300}};
+    ReplicaBoard alone_{{"i", "", "", ""}, nullptr, [] { return ConsumerReports{}; }};
+    ConsumerService service_{*store_, reconciler_, config_, alone_, milliseconds{300}};
 };
 
 TEST_F(ReconcilerTest, IsReadyAfterItsFirstPass) {
