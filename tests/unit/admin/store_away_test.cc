@@ -109,7 +109,8 @@ class StoreAwayTest : public ::testing::Test {
     const ProcessorEnvironment environment_{"i", {}};
     const ConsumerConfig config_{registry_, environment_};
     Reconciler reconciler_{store_, pipelines_.factory()};
-    ConsumerService service_{store_, reconciler_, config_, seconds{10}};
+    ReplicaBoard alone_{{"i", "", "", ""}, nullptr, [] { return ConsumerReports{}; }};
+    ConsumerService service_{store_, reconciler_, config_, alone_, seconds{10}};
 };
 
 TEST_F(StoreAwayTest, AChangeMadeElsewhereIsFollowedAtOnce) {
