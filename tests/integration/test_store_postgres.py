@@ -1,13 +1,20 @@
 """The configuration in PostgreSQL: several replicas on one database, and a database that goes away."""
 
+import collections
 import concurrent.futures
+import itertools
 import os
+import pathlib
+import shutil
 import subprocess
+import tempfile
+import threading
 import time
 
 import pytest
 
 from harness import paths
+from harness.postgres import OwnPostgres
 from harness.records import Stream, assert_exact
 from harness.waiting import free_port, wait_until
 from test_api_support import assert_problem, consumer_body, make_api  # noqa: F401
@@ -84,6 +91,39 @@ def test_the_log_names_the_database_without_the_password(make_api, postgres_serv
     assert "fetcher:fetcher" not in server.log.read_text()
     assert f"fetcher@127.0.0.1:{postgres_server.port}" in server.log.read_text()
     assert not (server.data / "kafka-fetcher.db").exists()
+
+
+def test_an_encrypted_connection_is_verified(make_api, tmp_path, tmp_path_factory):
+    """A certificate for localhost alone: by that name it is verified, by the address it is not."""
+    # The server's user has to reach them.
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="postgres-tls-"))
+    folder.chmod(0o755)
+    key, certificate = folder / "server.key", folder / "server.crt"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True,
+    )  # fmt: skip
+    if os.getuid() == 0:
+        shutil.chown(key, "postgres")
+    key.chmod(0o600)
+    server = OwnPostgres(tmp_path_factory.mktemp("tls"), ["ssl = on", f"ssl_cert_file = '{certificate}'", f"ssl_key_file = '{key}'"])
+    server.start()
+    try:
+        for host, verified in (("localhost", True), ("127.0.0.1", False)):
+            url = server.make_database().replace("127.0.0.1", host) + f"?sslmode=verify-full&sslrootcert={certificate}"
+            if not verified:
+                ended, _ = run(tmp_path, DATABASE_URL=url + "&connect_timeout=1")
+                assert ended.returncode == 1 and "certificate" in ended.stderr
+                continue
+            api = make_api(DATABASE_URL=url)
+            made = create(api)
+            for number in range(20):
+                api.expect(200, "PUT", f"/api/consumers/{made['consumer_id']}", {"topic": f"t{number}"})
+            used = server.sql("SELECT count(*) FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) WHERE application_name = 'kafka-fetcher' AND NOT ssl")
+            assert used == "0"
+    finally:
+        server.remove()
+        shutil.rmtree(folder)
 
 
 # --- what survives ---------------------------------------------------------------------------------------------------
@@ -213,6 +253,54 @@ def test_changes_made_while_it_could_not_look_catch_up(make_api, postgres_server
     wait_until(lambda: replicas[1].consumer(made["consumer_id"])["health"]["state"] == "stopped", 3, "the other catches up")
 
 
+def test_every_answered_change_survives_restarts_of_the_database(make_api, postgres_server, url, out_folder):
+    replicas = [make_api(roots=str(out_folder), DATABASE_URL=url) for _ in range(2)]
+    processor = {"processor_type": "file_sink", "config": {"file_path": str(out_folder / "{instance}.log")}}
+    path = f"/api/consumers/{create(replicas[0], processor_configs=[processor])['consumer_id']}"
+    done = threading.Event()
+    kept, statuses = {}, collections.Counter()
+
+    def write(writer):
+        for number in itertools.count():
+            if done.is_set():
+                return
+            topic = f"topic-{writer}-{number}"
+            answer = replicas[writer].api("PUT", path, {"topic": topic})
+            statuses[answer.status] += 1
+            if answer.status in (200, 202):
+                assert kept.setdefault(answer.body["revision"], topic) == topic, "one revision for two writers"
+            else:
+                assert answer.status in (409, 503), answer
+                time.sleep(0.02)
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        writers = [pool.submit(write, writer) for writer in range(2)]
+        try:
+            for options in (["--immediate"], [], ["--immediate"]):
+                time.sleep(0.5)
+                postgres_server.stop(*options)
+                time.sleep(0.5)
+                postgres_server.start()
+                before = len(kept)
+                wait_until(lambda: len(kept) > before + 20, 10, "writes work again")
+        finally:
+            done.set()
+        for writer in writers:
+            writer.result(10)
+    # A change that was answered with 503 may be there as well; one that was answered with 200 or 202 is there, unless it is too old to be kept.
+    stored, cursor = {}, ""
+    while cursor is not None:
+        page = replicas[0].expect(200, "GET", f"{path}/versions?limit=1000" + (f"&cursor={cursor}" if cursor else ""))
+        stored.update({item["version"]: item["config"]["topic"] for item in page["items"]})
+        cursor = page["next_cursor"]
+    oldest = min(stored)
+    assert {revision: topic for revision, topic in kept.items() if revision >= oldest} == {
+        revision: topic for revision, topic in stored.items() if revision in kept
+    }
+    assert statuses[503] > 0 and max(kept) <= max(stored)
+    print(dict(statuses), "revisions", max(stored))
+
+
 def test_a_frozen_database_holds_nobody_up_for_long(make_api, postgres_server, url):
     server = make_api(DATABASE_URL=url)
     made = create(server, auto_start=True)
@@ -226,6 +314,7 @@ def test_a_frozen_database_holds_nobody_up_for_long(make_api, postgres_server, u
         assert max(seconds for _, _, seconds in answers) < 5, sorted(seconds for _, _, seconds in answers)
         assert {answer.status for method, answer, _ in answers if method == "GET"} == {200}
         assert {answer.status for method, answer, _ in answers if method != "GET"} == {503}
+        print("longest answer:", max(seconds for _, _, seconds in answers))
         # From now on it is known, and nobody waits but one at a time.
         took = sorted(timed(server, "GET", path)[1] for _ in range(10))
         assert took[5] < 0.5, took

@@ -11,11 +11,12 @@ from .waiting import free_port
 
 
 class OwnPostgres:
-    def __init__(self, folder):
+    def __init__(self, folder, settings=()):
+        """`settings`: lines for postgresql.conf."""
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        self._environment = dict(os.environ, POSTGRES_DIR=str(self.folder / "postgres"), POSTGRES_PORT=str(self.port))
+        self._environment = dict(os.environ, POSTGRES_DIR=str(self.folder / "postgres"), POSTGRES_PORT=str(self.port), POSTGRES_EXTRA_SETTINGS="\n".join(settings))
 
     def _script(self, *arguments):
         # Its output goes to a file: a pipe would stay open as long as the server runs.
