@@ -170,28 +170,29 @@ DatabaseResult<std::vector<BlockTransaction::BadRow>> BlockTransaction::write_up
     return rolled_back(connection, std::move(done.error()));
 }
 
-DatabaseResult<std::vector<int32_t>> BlockTransaction::settle(DatabaseConnection& connection, RowBlock& block,
-                                                              std::vector<PositionMove>& done) const {
-    std::vector<int32_t> partitions, elsewhere;
+DatabaseResult<BlockTransaction::Settled> BlockTransaction::settle(DatabaseConnection& connection, RowBlock& block) const {
+    std::vector<int32_t> partitions;
     for (const auto& move : block.moves())
         if (!move.dropped) partitions.push_back(move.assignment->partition);
     const auto stored = read_positions(connection, table_, owner_, partitions);
     if (!stored) return failed(stored.error());
+    Settled settled;
     for (auto& move : block.moves()) {
         if (move.dropped) continue;
         const auto found = std::ranges::find(*stored, move.assignment->partition, &StoredPosition::partition);
-        const bool there = found != stored->end();
+        const std::optional<int64_t> next = found == stored->end() ? std::nullopt : std::optional(found->next);
+        if (next == move.from) continue;
         const std::string& topic_id = move.assignment->topic_id;
-        const bool same_topic = there && (found->topic_id == topic_id || found->topic_id.empty() || topic_id.empty());
-        if (same_topic && found->next >= move.to && move.to != move.from) {
-            // Our own COMMIT whose answer was lost, or another member's: either way the rows are there, once.
-            move.dropped = true;
-            done.push_back(move);
-        } else if (there ? found->next != move.from : move.from.has_value()) {
-            elsewhere.push_back(move.assignment->partition);
+        const bool same_topic = next && (found->topic_id == topic_id || found->topic_id.empty() || topic_id.empty());
+        if (same_topic && *next >= move.to) {
+            move.dropped = true;  // the rows are there, once
+            settled.done.push_back(move);
+        } else {
+            // Members only move it forward. nullopt is less than any number.
+            (same_topic && next > move.from ? settled.taken : settled.lost).push_back(move.assignment->partition);
         }
     }
-    return elsewhere;
+    return settled;
 }
 
 }  // namespace fetcher

@@ -35,9 +35,14 @@ class BlockTransaction {
     // to end there.
     DatabaseResult<std::vector<BadRow>> write_up_to_bad_rows(DatabaseConnection& connection, RowBlock& block) const;
 
-    // After a failure of kind moved: drops the moves whose position row is already there or beyond, and says which partitions are neither
-    // there nor where we left them.
-    DatabaseResult<std::vector<int32_t>> settle(DatabaseConnection& connection, RowBlock& block, std::vector<PositionMove>& done) const;
+    // What has become of positions that are not where we left them.
+    struct Settled {
+        std::vector<PositionMove> done;  // there or beyond: by our own COMMIT whose answer was lost, or by another member's
+        std::vector<int32_t> taken;      // partitions that another member has moved, but not as far
+        std::vector<int32_t> lost;       // partitions whose position has gone back: the database has lost its latest transactions
+    };
+    // After a failure of kind moved. Drops the moves that are done.
+    DatabaseResult<Settled> settle(DatabaseConnection& connection, RowBlock& block) const;
 
   private:
     using Rows = std::vector<uint32_t>;

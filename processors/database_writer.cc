@@ -160,20 +160,27 @@ DatabaseResult<void> DatabaseWriter::connect() {
 
 // Somebody has moved a position. Ours whose answer was lost are done with; for others we wait to be told that the partition is not ours.
 DatabaseResult<void> DatabaseWriter::settle() {
-    std::vector<PositionMove> done;
-    auto elsewhere = transaction_.settle(*connection_, sending_, done);
-    if (!elsewhere) return failed(std::move(elsewhere.error()));
-    for (const auto& move : done) acks_.durable(move.assignment, move.to);
-    if (elsewhere->empty()) {
+    const auto settled = transaction_.settle(*connection_, sending_);
+    if (!settled) return failed(settled.error());
+    for (const auto& move : settled->done) acks_.durable(move.assignment, move.to);
+    if (!settled->lost.empty()) {
+        return failed({Kind::fatal, "",
+                       "partition " + std::to_string(settled->lost.front()) +
+                           ": its position in fetcher_positions has gone back: the database has lost its latest transactions, or somebody has "
+                           "changed the position. The consumer starts again from there",
+                       0});
+    }
+    if (settled->taken.empty()) {
         fenced_since_.reset();
-        return failed({Kind::transient, "", "a position had been written already", 0});
+        return failed({Kind::transient, "", "a transaction had been committed already although its answer was lost", 0});
     }
     if (!fenced_since_) fenced_since_ = Clock::now();
-    std::string words = "partition " + std::to_string(elsewhere->front()) +
-                        ": its position in fetcher_positions is not where this consumer left it: another process of the group has written, or the "
-                        "database has lost its latest transactions";
     const bool enough = Clock::now() - *fenced_since_ > kFencePatience;
-    return failed({enough ? Kind::fatal : Kind::transient, "", std::move(words), 0});
+    return failed({enough ? Kind::fatal : Kind::transient, "",
+                   "partition " + std::to_string(settled->taken.front()) +
+                       ": another process of the group has written to the table meanwhile and moved the position in fetcher_positions; nothing was "
+                       "written twice",
+                   0});
 }
 
 void DatabaseWriter::acknowledge() {

@@ -224,16 +224,46 @@ TEST_F(DatabaseSyncTest, ASecondWriterNeverWritesARowTwice) {
     EXPECT_EQ(one("SELECT string_agg(value, '' ORDER BY \"offset\") FROM " + named("messages")), "abcd");
 }
 
-TEST_F(DatabaseSyncTest, ASecondWriterThatIsNotRevokedEndsWithAReason) {
+TEST_F(DatabaseSyncTest, AWriterWhosePartitionIsTakenButNotRevokedEndsWithAReason) {
     auto sink = make_sink("messages");
     ASSERT_TRUE(sink->open(four_));
     write(*sink, four_, 0, {{"a"}});
     flush(*sink);
-    run("UPDATE " + named("fetcher_positions") + " SET next = 0");
-    write(*sink, four_, 1, {{"b"}});
+    run("UPDATE " + named("fetcher_positions") + " SET next = 2");
+    write(*sink, four_, 1, {{"b"}, {"c"}});
+    EXPECT_EQ(sink->flush().kind, Kind::retry);  // the group may tell it yet
     await_failure();
-    EXPECT_NE(failure().find("partition 4"), std::string::npos) << failure();
+    EXPECT_NE(failure().find("partition 4: another process"), std::string::npos) << failure();
     EXPECT_EQ(one("SELECT count(*) FROM " + named("messages")), "1");
+}
+
+TEST_F(DatabaseSyncTest, ADatabaseThatLostItsTailIsToldAtOnce) {
+    auto sink = make_sink("messages");
+    ASSERT_TRUE(sink->open(four_));
+    write(*sink, four_, 0, {{"a"}, {"b"}});
+    flush(*sink);
+    run("UPDATE " + named("fetcher_positions") + " SET next = 1; DELETE FROM " + named("messages") + " WHERE \"offset\" = 1");
+    write(*sink, four_, 2, {{"c"}});
+    await_failure();
+    EXPECT_NE(failure().find("has gone back"), std::string::npos) << failure();
+    auto again = make_sink("messages");
+    EXPECT_EQ((*again->open(make_assignment(4)))->next_offset, 1);
+    EXPECT_EQ(one("SELECT count(*) FROM " + named("messages")), "1");
+}
+
+TEST_F(DatabaseSyncTest, WhatHasBeenCommittedAlreadyIsAcknowledgedAndNotRepeated) {
+    auto sink = make_sink("messages");
+    ASSERT_TRUE(sink->open(four_));
+    write(*sink, four_, 0, {{"a"}});
+    flush(*sink);
+    // As our own COMMIT would have left it whose answer never came.
+    run("UPDATE " + named("fetcher_positions") + " SET next = 3; INSERT INTO " + named("messages") + " VALUES ('topic', 4, 1), ('topic', 4, 2)");
+    write(*sink, four_, 1, {{"b"}, {"c"}});
+    EXPECT_EQ(flush(*sink).kind, Kind::durable);
+    EXPECT_EQ(acks_.durable_below(4), 3);
+    write(*sink, four_, 3, {{"d"}});
+    EXPECT_EQ(flush(*sink).kind, Kind::durable) << failure();
+    EXPECT_EQ(one("SELECT count(*), count(DISTINCT \"offset\") FROM " + named("messages")), "4|4");
 }
 
 TEST_F(DatabaseSyncTest, SaysWhatToMend) {

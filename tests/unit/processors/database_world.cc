@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <thread>
 
 namespace fetcher {
 
@@ -51,9 +52,10 @@ Outcome DatabaseWorld::write(DatabaseSync& sink, const std::shared_ptr<Assignmen
 
 Outcome DatabaseWorld::flush(DatabaseSync& sink) {
     Outcome outcome;
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 100; i++) {
         outcome = sink.flush();
         if (outcome.kind != Outcome::Kind::retry) break;
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
     return outcome;
 }
