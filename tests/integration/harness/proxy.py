@@ -11,6 +11,8 @@ class Proxy:
         self.target_port = None
         self._writers = set()
         self._open = None  # cleared: nothing is forwarded, connections stay
+        self._answers = None  # cleared: what the far end says is held back
+        self._hold_from = None
         self._bytes_per_second = 0
         self._loop = asyncio.new_event_loop()
         started = threading.Event()
@@ -22,6 +24,8 @@ class Proxy:
         asyncio.set_event_loop(self._loop)
         self._open = asyncio.Event()
         self._open.set()
+        self._answers = asyncio.Event()
+        self._answers.set()
         self._server = self._loop.run_until_complete(asyncio.start_server(self._accept, "127.0.0.1", 0))
         self.port = self._server.sockets[0].getsockname()[1]
         started.set()
@@ -35,15 +39,19 @@ class Proxy:
             return
         pair = {writer, far_writer}
         self._writers |= pair
-        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer, self._answers))
         self._writers -= pair
         for end in pair:
             end.close()
 
-    async def _pump(self, reader, writer):
+    async def _pump(self, reader, writer, gate=None):
         try:
             while data := await reader.read(self._bytes_per_second or 65536):
                 await self._open.wait()
+                if gate:
+                    await gate.wait()
+                elif self._hold_from and self._hold_from in data:
+                    self._answers.clear()
                 writer.write(data)
                 await writer.drain()
                 if self._bytes_per_second:
@@ -67,6 +75,16 @@ class Proxy:
 
     def flow(self):
         self._do(lambda: self._open.set())
+
+    def hold_answers_from(self, request):
+        """Requests go through; once these bytes have, nothing comes back any more."""
+        self._do(lambda: setattr(self, "_hold_from", request))
+
+    def answers_held(self):
+        return not self._answers.is_set()
+
+    def let_answers(self):
+        self._do(lambda: (setattr(self, "_hold_from", None), self._answers.set()))
 
     def throttle(self, bytes_per_second):
         """0: as fast as it goes."""
