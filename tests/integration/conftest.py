@@ -44,13 +44,16 @@ def postgres_server(tmp_path_factory):
 @pytest.fixture
 def make_server(tmp_path, cluster, request):
     """make_server(**options) -> a Server that does not run yet. Those left running are ended; their logs, and how
-    one ended that ended by itself, are shown if the test fails."""
+    one ended that ended by itself, are shown if the test fails. With TEST_STORE=postgres in the environment, each keeps its configuration
+    in a database of its own, unless the test says where."""
     if not paths.BINARY.exists():
         pytest.exit(f"no server at {paths.BINARY}: run cmake --workflow --preset release", returncode=1)
     servers = []
 
     def make(name=None, servers_address=None, **options):
         folder = tmp_path / (name or f"server{len(servers)}")
+        if os.environ.get("TEST_STORE") == "postgres" and "DATABASE_URL" not in options:
+            options["DATABASE_URL"] = request.getfixturevalue("postgres_server").make_database()
         server = Server(folder, servers_address or cluster.servers, **options)
         servers.append(server)
         return server
