@@ -45,12 +45,22 @@ class Acks {
     // Something behind the worker's back failed for good (a background fsync): the consumer stops with this reason and starts again
     // from the sink's position.
     virtual void failed(Error error) = 0;
+
+    // For processors that keep batches (Outcome::held) and deliver them on threads of their own:
+    // The processor reads the batch no more. Once for each that it held, at the latest when the processor is destroyed.
+    virtual void give_back(const Batch&) {}
+    // Records of a held batch that can never be written (ascending indices, at least one); everything before them is durable or will be.
+    virtual void refused(const Batch&, const std::vector<uint32_t>&, const std::string&) {}
+    // Something behind the worker's back is tried again at `next_try`; the health says why until recovered().
+    virtual void retrying(const std::string&, std::chrono::system_clock::time_point) {}
+    virtual void recovered() {}
 };
 
 struct Outcome {
     enum class Kind {
         durable,   // the batch is on stable storage; the engine acknowledges it
         accepted,  // taken over; the processor will call Acks::durable by itself, at the latest in flush()
+        held,      // like accepted, and the batch itself is kept and read until Acks::give_back; it goes on counting against the lane
         retry,     // nothing or a part of it was written and the same call may succeed later; the engine calls again with the same batch
         bad,       // these records can never be written (indices in `bad`); nothing of the batch was written
         fatal,     // the sink is not usable; the consumer goes to ERROR
@@ -61,6 +71,7 @@ struct Outcome {
 
     static Outcome durable() { return {}; }
     static Outcome accepted() { return {Kind::accepted, {}, {}}; }
+    static Outcome held() { return {Kind::held, {}, {}}; }
     static Outcome retry(std::string why) { return {Kind::retry, std::move(why), {}}; }
     static Outcome fatal(std::string why) { return {Kind::fatal, std::move(why), {}}; }
     static Outcome bad_records(std::vector<uint32_t> which, std::string why) { return {Kind::bad, std::move(why), std::move(which)}; }

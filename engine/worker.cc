@@ -13,7 +13,13 @@ constexpr std::chrono::hours kNever{1};  // an idle worker looks up once an hour
 
 std::chrono::system_clock::time_point wall_time_in(std::chrono::milliseconds pause) { return std::chrono::system_clock::now() + pause; }
 
-void count(std::atomic<uint64_t>& counter, uint64_t n) { counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+void count(std::atomic<uint64_t>& counter, uint64_t n) { counter.fetch_add(n, std::memory_order_relaxed); }
+
+std::string refusal(const Batch& batch, const std::vector<uint32_t>& bad, const std::string& why) {
+    if (bad.empty() || bad.front() >= batch.size()) return why;
+    return "the record at partition " + std::to_string(batch.partition()) + " offset " +
+           std::to_string(batch.record(bad.front()).offset()) + " was refused: " + why;
+}
 
 }  // namespace
 
@@ -45,6 +51,24 @@ void Worker::durable(const std::shared_ptr<Assignment>& assignment, int64_t next
 }
 
 void Worker::failed(Error error) { acks_.push(Ack{.kind = Ack::Kind::failed, .processor = index_, .text = std::move(error.reason)}); }
+
+// The engine made the batch and lends it as const: this is it coming home.
+void Worker::give_back(const Batch& batch) {
+    acks_.push(Ack{.kind = Ack::Kind::given_back, .processor = index_, .batch = const_cast<Batch*>(&batch)});
+}
+
+void Worker::refused(const Batch& batch, const std::vector<uint32_t>& bad, const std::string& why) {
+    count(metrics_.errors, 1);
+    acks_.push(Ack{.kind = Ack::Kind::failed, .processor = index_, .text = refusal(batch, bad, why)});
+}
+
+void Worker::retrying(const std::string& why, std::chrono::system_clock::time_point next_try) {
+    count(metrics_.errors, 1);
+    count(metrics_.retries, 1);
+    acks_.push(Ack{.kind = Ack::Kind::retrying, .processor = index_, .text = why, .next_try = next_try});
+}
+
+void Worker::recovered() { acks_.push(Ack{.kind = Ack::Kind::recovered, .processor = index_}); }
 
 void Worker::push(Ack ack) {
     ack.processor = index_;
@@ -169,26 +193,34 @@ void Worker::write(Batch* batch) {
     const Assignment& assignment = batch->assignment();
     const auto state = next_.find(&assignment);
     FETCHER_INVARIANT(state != next_.end() || assignment.revoked || broken_, "a batch comes after its partition's begin");
+    bool held = false;
     if (state != next_.end() && batch->next_offset() > state->second) {
         const size_t first = batch->lower_bound(state->second);
-        if (deliver(*batch, first)) {
-            state->second = batch->next_offset();
-            count(metrics_.records, batch->size() - first);
-            count(metrics_.bytes, first == 0 ? batch->value_bytes() : batch->framed_values(first).size() - (batch->size() - first));
+        // Read before the processor has it: a batch that is held may be given back, and used anew, before write() returns.
+        const int64_t next_offset = batch->next_offset();
+        const uint64_t records = batch->size() - first;
+        const uint64_t bytes = first == 0 ? batch->value_bytes() : batch->framed_values(first).size() - records;
+        if (const auto kind = deliver(*batch, first)) {
+            held = *kind == Outcome::Kind::held;
+            state->second = next_offset;
+            count(metrics_.records, records);
+            count(metrics_.bytes, bytes);
             count(metrics_.batches, 1);
         }
     }
-    push({.kind = Ack::Kind::given_back, .batch = batch});
+    if (!held) push({.kind = Ack::Kind::given_back, .batch = batch});
 }
 
-bool Worker::deliver(const Batch& batch, size_t first) {
-    if (broken_) return false;
+std::optional<Outcome::Kind> Worker::deliver(const Batch& batch, size_t first) {
+    if (broken_) return std::nullopt;
     const auto outcome = persist(batch.assignment(), [&] { return processor_->write(batch, first); });
-    if (!outcome || !accept(*outcome, &batch)) return false;
+    if (!outcome) return std::nullopt;
+    if (outcome->kind == Outcome::Kind::held) return outcome->kind;
+    if (!accept(*outcome, &batch)) return std::nullopt;
     if (outcome->kind == Outcome::Kind::durable) {
         push({.kind = Ack::Kind::durable, .assignment = batch.assignment_ptr(), .offset = batch.next_offset()});
     }
-    return true;
+    return outcome->kind;
 }
 
 void Worker::close(const std::shared_ptr<Assignment>& assignment) {
@@ -240,17 +272,14 @@ bool Worker::wait_for_retry(const Assignment& assignment, std::chrono::milliseco
 }
 
 bool Worker::accept(const Outcome& outcome, const Batch* batch) {
-    if (outcome.kind == Outcome::Kind::durable || outcome.kind == Outcome::Kind::accepted || outcome.kind == Outcome::Kind::retry) {
+    if (outcome.kind == Outcome::Kind::durable || outcome.kind == Outcome::Kind::accepted || outcome.kind == Outcome::Kind::held ||
+        outcome.kind == Outcome::Kind::retry) {
         return !broken_;
     }
     count(metrics_.errors, 1);
     broken_ = true;
-    std::string why = outcome.reason;
-    if (outcome.kind == Outcome::Kind::bad && batch && !outcome.bad.empty() && outcome.bad.front() < batch->size()) {
-        why = "the record at partition " + std::to_string(batch->partition()) + " offset " +
-              std::to_string(batch->record(outcome.bad.front()).offset()) + " was refused: " + why;
-    }
-    push({.kind = Ack::Kind::failed, .text = std::move(why)});
+    const bool bad = outcome.kind == Outcome::Kind::bad && batch;
+    push({.kind = Ack::Kind::failed, .text = bad ? refusal(*batch, outcome.bad, outcome.reason) : outcome.reason});
     return false;
 }
 

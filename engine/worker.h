@@ -22,7 +22,7 @@
 
 namespace fetcher {
 
-// Single writer (the worker), read at scrape.
+// Written by the worker, errors and retries also by the processor's own threads; read at scrape.
 struct WorkerMetrics {
     std::atomic<uint64_t> records{0};
     std::atomic<uint64_t> bytes{0};
@@ -44,6 +44,10 @@ class Worker final : public Acks {
     // Acks, for the processor. Thread: any
     void durable(const std::shared_ptr<Assignment>& assignment, int64_t next_offset) override;
     void failed(Error error) override;
+    void give_back(const Batch& batch) override;
+    void refused(const Batch& batch, const std::vector<uint32_t>& bad, const std::string& why) override;
+    void retrying(const std::string& why, std::chrono::system_clock::time_point next_try) override;
+    void recovered() override;
 
   private:
     struct PendingOpen {
@@ -60,7 +64,8 @@ class Worker final : public Acks {
     void open(PendingOpen pending);
     void retry_due_opens();
     void write(Batch* batch);
-    bool deliver(const Batch& batch, size_t first);  // false: given up, because revoked or broken
+    // nullopt: given up, because revoked or broken. After `held` the batch may be somebody else's already.
+    std::optional<Outcome::Kind> deliver(const Batch& batch, size_t first);
     void close(const std::shared_ptr<Assignment>& assignment);
     void flush(const Assignment& assignment);
     // Calls until it neither asks for a retry nor the assignment is gone. nullopt: given up.

@@ -61,6 +61,7 @@ class FakeStore {
     }
     bool keeps_position = true;
     std::string throws;  // write() throws this
+    bool holds = false;  // batches are held, and given back even before write() returns
 
   private:
     friend class FakeSink;
@@ -77,7 +78,7 @@ class FakeStore {
 class FakeSink final : public Processor {
   public:
     explicit FakeSink(FakeStore& store) : store_(store) {}
-    void bind(Acks&) override {}
+    void bind(Acks& acks) override { acks_ = &acks; }
     Result<std::optional<Position>> open(const std::shared_ptr<Assignment>& assignment) override {
         const std::lock_guard lock(store_.mutex_);
         if (store_.refused_opens_ > 0) {
@@ -102,12 +103,18 @@ class FakeSink final : public Processor {
         }
         store_.positions_[batch.partition()].next_offset = batch.next_offset();
         store_.changed_.notify_all();
+        if (store_.holds) {
+            acks_->durable(batch.assignment_ptr(), batch.next_offset());
+            acks_->give_back(batch);
+            return Outcome::held();
+        }
         return Outcome::durable();
     }
     void close(const Assignment&) override {}
 
   private:
     FakeStore& store_;
+    Acks* acks_ = nullptr;
 };
 
 }  // namespace fetcher::testing

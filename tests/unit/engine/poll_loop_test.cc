@@ -119,6 +119,20 @@ TEST(PollLoop, DeliversEveryRecordOnceInOrderAndCommitsWhatIsDurable) {
     EXPECT_EQ(loop.failure, "");
 }
 
+TEST(PollLoop, ABatchThatAProcessorKeepsMayComeBackEvenBeforeItsCallReturns) {
+    FakeStore store;
+    store.holds = true;
+    RunningLoop loop({&store});
+    loop.source.assign_partitions({0});
+    for (int64_t i = 0; i < 50; i++) {  // more batches than the lane has room for
+        append_numbers(loop.source, 0, i * 100, (i + 1) * 100);
+        ASSERT_TRUE(store.wait_rows(static_cast<size_t>(i + 1) * 100));
+    }
+    EXPECT_TRUE(loop.wait_for([&] { return loop.source.committed(0) == 5'000 && loop.snapshot().processors[0].queue_batches == 0; }));
+    loop.stop();
+    expect_exact(store, 0, 0, 5'000);
+}
+
 TEST(PollLoop, StopFlushesAndCommitsWhatTheSinksHave) {
     FakeStore store;
     RunningLoop loop({&store});
