@@ -12,7 +12,7 @@
 #include <string_view>
 #include <utility>
 
-#include "admin/host_resolver.h"
+#include "engine/host_resolver.h"
 
 namespace fetcher {
 

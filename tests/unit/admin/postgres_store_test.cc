@@ -8,7 +8,7 @@
 #include <atomic>
 #include <thread>
 
-#include "admin/host_resolver.h"
+#include "engine/host_resolver.h"
 #include "tests/unit/admin/test_database.h"
 
 namespace fetcher {

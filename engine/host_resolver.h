@@ -1,4 +1,4 @@
-// Names to addresses, with a deadline: the C library's resolver has none, and libpq would call it while an API handler waits.
+// Names to addresses, with a deadline: the C library's resolver has none, and libpq would call it while an API handler waits; a sender that is to stop would wait for it too.
 // Thread: any
 #pragma once
 

@@ -1,4 +1,4 @@
-#include "admin/host_resolver.h"
+#include "engine/host_resolver.h"
 
 #include <netdb.h>
 #include <sys/socket.h>
