@@ -119,7 +119,8 @@ int run(const Settings& settings) {
 
     MemoryBudget budget(settings.memory_budget_bytes);
     const ProcessorRegistry registry;
-    const ProcessorEnvironment environment{*instance_id, settings.file_sink_roots, settings.secrets_dir, settings.certificates_dir};
+    const ProcessorEnvironment environment{*instance_id, settings.file_sink_roots, settings.secrets_dir, settings.certificates_dir,
+                                           (*folder)->path(), settings.forward_allow};
     const ConsumerConfig config(registry, environment);
     Reconciler reconciler(**store, make_pipeline_factory(registry, environment, budget, settings.pin_threads));
     ReplicaBoard replicas({*instance_id, host_name(), FETCHER_VERSION, iso_now()}, open_heartbeats(settings),

@@ -9,6 +9,8 @@
 #include <limits>
 #include <sstream>
 
+#include "processors/address_rules.h"
+
 namespace fetcher {
 
 namespace {
@@ -168,6 +170,13 @@ Parsed<std::vector<std::string>> parse_hosts(const std::string& text) {
 }
 
 Parsed<std::vector<std::string>> parse_list(const std::string& text) { return split(text, ','); }
+
+Parsed<std::vector<std::string>> parse_forward_allow(const std::string& text) {
+    auto items = split(text, ',');
+    if (items.empty()) return wrong("must name a host, a pattern or a network; leave it unset to allow all");
+    if (const auto rules = AddressRules::parse(items); !rules) return wrong(rules.error());
+    return items;
+}
 
 bool is_loopback(const std::string& host) {
     in_addr v4{};

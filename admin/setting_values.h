@@ -27,6 +27,8 @@ Parsed<std::vector<std::string>> parse_roots(const std::string& text);  // colon
 Parsed<std::vector<std::string>> parse_hosts(const std::string& text);  // comma-separated names or addresses, no ports
 Parsed<std::vector<std::string>> parse_list(const std::string& text);   // comma-separated
 
+Parsed<std::vector<std::string>> parse_forward_allow(const std::string& text);  // comma-separated names, patterns, networks
+
 bool is_loopback(const std::string& host);
 
 // KEY=value lines; # comments, "export ", quotes. An error names the line.

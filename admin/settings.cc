@@ -66,6 +66,9 @@ const std::array kSettings = {
             [](const std::string& text, Settings& s) { return put(parse_folder(text), s.secrets_dir); }},
     Setting{"CERTIFICATES_DIR", "FOLDER", "folder of the certificates, *.pem, that options may name (default none)",
             [](const std::string& text, Settings& s) { return put(parse_folder(text), s.certificates_dir); }},
+    Setting{"FORWARD_ALLOW", "HOSTS", "comma-separated host names, patterns (*.example.com) and networks (10.0.0.0/8) to which forwarders may send "
+                                      "(default anywhere but link-local and metadata addresses)",
+            [](const std::string& text, Settings& s) { return put(parse_forward_allow(text), s.forward_allow); }},
     Setting{"DATABASE_URL", "URL", "PostgreSQL that holds the configuration of all replicas (default: SQLite in DATA_DIR)",
             [](const std::string& text, Settings& s) {
                 PostgresUrl url;

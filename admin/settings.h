@@ -31,6 +31,7 @@ struct Settings {
     std::optional<PostgresUrl> database_url;  // holds a secret; nullopt: SQLite in data_dir
     std::string secrets_dir;       // absolute; empty: none
     std::string certificates_dir;  // absolute; empty: none
+    std::vector<std::string> forward_allow;  // host names, patterns and networks; empty: anywhere
     bool demo = false;
 };
 

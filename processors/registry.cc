@@ -4,12 +4,14 @@
 
 #include "processors/database_sync_type.h"
 #include "processors/file_sink_type.h"
+#include "processors/streaming_forwarder_type.h"
 
 namespace fetcher {
 
 ProcessorRegistry::ProcessorRegistry() {
     add(std::make_unique<FileSinkType>());
     add(std::make_unique<DatabaseSyncType>());
+    add(std::make_unique<StreamingForwarderType>());
 }
 
 const ProcessorType* ProcessorRegistry::find(const std::string& name) const {

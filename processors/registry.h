@@ -17,6 +17,8 @@ struct ProcessorEnvironment {
     std::vector<std::string> file_sink_roots;    // absolute folders beneath which sinks may write
     std::string secrets_dir;                     // where ${secret:NAME} is looked for besides the environment; empty: nowhere
     std::string certificates_dir;                // where certificates that options name lie; empty: they may name none
+    std::string data_dir;                        // where the process keeps its own files, named kafka-fetcher.*; empty: nowhere
+    std::vector<std::string> forward_allow;      // where forwarders may send: host names, patterns, networks; empty: anywhere
 };
 
 // Whom a processor works for.

@@ -13,7 +13,7 @@ MOST_LINES = {".h": 150, ".cc": 400}
 # An include that only these files may have.
 ONLY_IN = {
     r"librdkafka/": r"engine/(kafka_(client\.h|handles\.h|client\.cc|source\.cc|admin\.cc)|demo_broker\.cc)",
-    r"httplib\.h": r"admin/http_\w+\.(h|cc)",
+    r"httplib\.h": r"(admin/http_\w+\.(h|cc)|processors/http_connection\.cc)",
     r"SQLiteCpp/": r"admin/sqlite_store\.(h|cc)",
     r"libpq-fe\.h|pqxx/": r"admin/postgres_\w+\.(h|cc)|processors/database_connection\.cc",
     r"valijson/": r"admin/schema_validator\.cc",

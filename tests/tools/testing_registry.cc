@@ -4,6 +4,7 @@
 #include "processors/database_sync_type.h"
 #include "processors/file_sink_type.h"
 #include "processors/registry.h"
+#include "processors/streaming_forwarder_type.h"
 #include "tests/tools/slow_processor.h"
 
 namespace fetcher {
@@ -11,6 +12,7 @@ namespace fetcher {
 ProcessorRegistry::ProcessorRegistry() {
     add(std::make_unique<FileSinkType>());
     add(std::make_unique<DatabaseSyncType>());
+    add(std::make_unique<StreamingForwarderType>());
     add(std::make_unique<testing::SlowProcessorType>());
 }
 

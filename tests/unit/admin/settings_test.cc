@@ -49,6 +49,15 @@ TEST(Settings, FoldersOfSecretsAndCertificatesAreAbsoluteOrNone) {
     EXPECT_NE(refusal({{}, {{"SECRETS_DIR", ""}}, {}}).find("SECRETS_DIR"), std::string::npos);
 }
 
+TEST(Settings, ForwardAllowIsJudgedAtTheStart) {
+    EXPECT_TRUE(load({})->forward_allow.empty());
+    EXPECT_EQ(load({{}, {{"FORWARD_ALLOW", "*.example.com, 10.0.0.0/8"}}, {}})->forward_allow,
+              (std::vector<std::string>{"*.example.com", "10.0.0.0/8"}));
+    EXPECT_NE(refusal({{}, {{"FORWARD_ALLOW", "https://example.com"}}, {}}).find("FORWARD_ALLOW"), std::string::npos);
+    EXPECT_NE(refusal({{}, {{"FORWARD_ALLOW", "10.0.0.0/33"}}, {}}).find("10.0.0.0/33"), std::string::npos);
+    EXPECT_NE(refusal({{}, {{"FORWARD_ALLOW", ""}}, {}}).find("FORWARD_ALLOW"), std::string::npos);
+}
+
 TEST(Settings, AFlagWinsOverTheEnvironmentAndThatOverTheFile) {
     const std::map<std::string, std::string> environment = {{"PORT", "8002"}};
     EXPECT_EQ(load({{}, {}, "PORT=8001\n"})->port, 8001);

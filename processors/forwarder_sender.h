@@ -1,0 +1,43 @@
+// ForwarderSender: one thread with one kept connection that sends what the queue hands it.
+// Thread: start, stop and abort any; the rest its own
+#pragma once
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "processors/delivery_queue.h"
+#include "processors/http_connection.h"
+#include "processors/request_body.h"
+#include "processors/request_headers.h"
+
+namespace fetcher {
+
+class ForwarderSender {
+  public:
+    // queue and headers outlive it.
+    ForwarderSender(size_t index, std::string method, BodyFormat format, DeliveryQueue& queue, RequestHeaders& headers,
+                    std::unique_ptr<HttpConnection> connection);
+    ~ForwarderSender();  // the queue must have been stopped
+    ForwarderSender(const ForwarderSender&) = delete;
+    ForwarderSender& operator=(const ForwarderSender&) = delete;
+
+    void abort() { connection_->abort(); }
+
+  private:
+    void run();
+    void deliver(const DeliveryQueue::Job& job);
+    HttpAnswer send(const std::shared_ptr<const HttpHeaders>& headers, const DeliveryQueue::Job& job);
+    std::string excerpt(const HttpAnswer& answer) const;
+
+    const size_t index_;
+    DeliveryQueue& queue_;
+    RequestHeaders& headers_;
+    const std::unique_ptr<HttpConnection> connection_;
+    RequestBody body_;
+    std::shared_ptr<const HttpHeaders> used_;  // what request_ was made of
+    HttpRequest request_;                      // its last header is the Idempotency-Key
+    std::thread thread_;
+};
+
+}  // namespace fetcher

@@ -1,0 +1,181 @@
+// The client side of the library is included here alone: it is large.
+#include "processors/http_connection.h"
+
+#include <httplib.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <optional>
+
+#include "engine/host_resolver.h"
+
+namespace fetcher {
+namespace {
+
+constexpr size_t kKeptAnswerBytes = 4096;
+constexpr size_t kMostAnswerBytes = size_t{1} << 20;  // beyond it the connection is given up; the status counts all the same
+
+bool is_distrust(httplib::Error error) {
+    return error == httplib::Error::SSLServerVerification || error == httplib::Error::SSLServerHostnameVerification ||
+           error == httplib::Error::SSLLoadingCerts;
+}
+
+std::string words(httplib::Error error, bool late) {
+    using httplib::Error;
+    switch (error) {
+        case Error::Connection: return "cannot connect";
+        case Error::ConnectionTimeout: return "cannot connect within the connect_timeout";
+        case Error::SSLConnection: return "the TLS handshake failed";
+        case Error::SSLServerVerification: return "its certificate is signed by nobody who is trusted; name the authority's certificate in ca_file";
+        case Error::SSLServerHostnameVerification: return "its certificate is for another host";
+        case Error::SSLLoadingCerts: return "the certificates of ca_file cannot be read";
+        case Error::Write:
+        case Error::Read: return late ? "no whole answer within the request_timeout" : "the connection was cut";
+        default: return "the request failed (" + httplib::to_string(error) + ")";
+    }
+}
+
+class LibraryConnection final : public HttpConnection {
+  public:
+    explicit LibraryConnection(HttpServerAddress address) : address_(std::move(address)) {}
+
+    HttpAnswer send(const HttpRequest& request) override {
+        aborted_.store(false);
+        const bool kept = client_ && client_->is_socket_open() != 0;
+        auto answer = send_once(request);
+        const bool stale = kept && answer.kind == HttpAnswer::Kind::broken && !late_;
+        return stale ? send_once(request) : answer;
+    }
+
+    void abort() override {
+        aborted_.store(true);
+        // While it connects, the client holds its lock: then the flag alone tells it, when the connection stands.
+        if (!sending_.load()) return;
+        const std::lock_guard lock(mutex_);
+        if (client_) client_->stop();
+    }
+
+  private:
+    HttpAnswer send_once(const HttpRequest& request) {
+        late_ = false;
+        const auto begin = std::chrono::steady_clock::now();
+        if (!client_ || client_->is_socket_open() == 0) {
+            if (auto refusal = prepare()) return *refusal;
+        } else {
+            sending_.store(true);
+        }
+        if (aborted_.load()) return end({.kind = HttpAnswer::Kind::aborted});
+
+        HttpAnswer answer;
+        size_t answer_bytes = 0;
+        httplib::Request out;
+        out.method = request.method;
+        out.path = address_.url.target;
+        for (const auto& [name, value] : request.headers) out.headers.emplace(name, value);
+        out.start_time_ = begin;
+        if (!request.body.empty()) {
+            out.content_length_ = request.body.size();
+            out.content_provider_ = [&](size_t offset, size_t length, httplib::DataSink& sink) {
+                sending_.store(true);
+                return !aborted_.load() && sink.write(request.body.data() + offset, length);
+            };
+        }
+        out.content_receiver = [&](const char* bytes, size_t n, size_t, size_t) {
+            answer_bytes += n;
+            if (answer.body.size() < kKeptAnswerBytes) answer.body.append(bytes, std::min(n, kKeptAnswerBytes - answer.body.size()));
+            return answer_bytes <= kMostAnswerBytes;
+        };
+        httplib::Response in;
+        auto error = httplib::Error::Success;
+        bool done = false;
+        try {
+            done = client_->send(out, in, error);
+        } catch (const std::exception& failure) {
+            answer.trouble = failure.what();
+            return end(std::move(answer));
+        }
+        if (done || answer_bytes > kMostAnswerBytes) {
+            answer.kind = HttpAnswer::Kind::answered;
+            answer.status = in.status;
+            answer.retry_after = in.get_header_value("Retry-After");
+            answer.location = in.get_header_value("Location");
+            return end(std::move(answer));
+        }
+        late_ = std::chrono::steady_clock::now() - begin >= address_.request_timeout;
+        answer.kind = aborted_.load() ? HttpAnswer::Kind::aborted : is_distrust(error) ? HttpAnswer::Kind::refused : HttpAnswer::Kind::broken;
+        answer.trouble = words(error, late_);
+        return end(std::move(answer));
+    }
+
+    HttpAnswer end(HttpAnswer answer) {
+        sending_.store(false);
+        return answer;
+    }
+
+    // An address in writing is not asked about.
+    Result<std::vector<IpAddress>> addresses_of(const std::string& host) const {
+        if (const auto literal = IpAddress::parse(host)) return std::vector{*literal};
+        const auto found = resolve_host(host, std::chrono::steady_clock::now() + address_.connect_timeout);
+        if (!found) return tl::unexpected<Error>(found.error());
+        std::vector<IpAddress> addresses;
+        for (const auto& text : *found) {
+            if (const auto address = IpAddress::parse(text)) addresses.push_back(*address);  // none with a zone
+        }
+        if (addresses.empty()) return transient("the host " + host + " has no address that can be used");
+        return addresses;
+    }
+
+    // A new client for a new connection, to an address that was judged. Why not, if not.
+    std::optional<HttpAnswer> prepare() {
+        const auto& url = address_.url;
+        const auto found = addresses_of(url.host);
+        if (!found) return HttpAnswer{.kind = HttpAnswer::Kind::broken, .trouble = found.error().reason};
+        std::vector<IpAddress> allowed;
+        std::string objection;
+        for (const auto& each : *found) {
+            if (auto words = address_.rules.objection(url.host, each)) objection = std::move(*words);
+            else allowed.push_back(each);
+        }
+        if (allowed.empty()) return HttpAnswer{.kind = HttpAnswer::Kind::refused, .trouble = std::move(objection)};
+        const IpAddress chosen = allowed[tries_++ % allowed.size()];
+        auto client = std::make_unique<httplib::Client>((url.tls ? "https://" : "http://") +
+                                                        (url.host.find(':') == std::string::npos ? url.host : "[" + url.host + "]") + ":" +
+                                                        std::to_string(url.port));
+        if (!client->is_valid()) return HttpAnswer{.kind = HttpAnswer::Kind::broken, .trouble = "no client can be made for it"};
+        client->set_hostname_addr_map({{url.host, chosen.text()}});
+        client->set_keep_alive(true);
+        client->set_follow_location(false);
+        client->set_path_encode(false);
+        client->set_decompress(false);
+        client->set_tcp_nodelay(true);
+        client->set_connection_timeout(address_.connect_timeout);
+        client->set_read_timeout(address_.request_timeout);
+        client->set_write_timeout(address_.request_timeout);
+        client->set_max_timeout(address_.request_timeout);
+        if (url.tls) {
+            client->enable_server_certificate_verification(true);
+            client->enable_server_hostname_verification(true);
+            if (!address_.ca_file.empty()) client->set_ca_cert_path(address_.ca_file);
+        }
+        const std::lock_guard lock(mutex_);
+        client_ = std::move(client);
+        return std::nullopt;
+    }
+
+    const HttpServerAddress address_;
+    std::mutex mutex_;  // of client_, against abort()
+    std::unique_ptr<httplib::Client> client_;
+    size_t tries_ = 0;
+    bool late_ = false;
+    std::atomic<bool> sending_{false};
+    std::atomic<bool> aborted_{false};
+};
+
+}  // namespace
+
+std::unique_ptr<HttpConnection> make_http_connection(const HttpServerAddress& address) {
+    return std::make_unique<LibraryConnection>(address);
+}
+
+}  // namespace fetcher

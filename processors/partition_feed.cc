@@ -1,0 +1,177 @@
+#include "processors/partition_feed.h"
+
+#include <algorithm>
+
+#include "engine/result.h"
+#include "processors/range_memory.h"
+
+namespace fetcher {
+namespace {
+
+using State = RecordRange::State;
+
+// A remembered range is cut as it was, unless its records do not come: then something has removed them.
+constexpr std::chrono::seconds kPatienceForRemembered{5};
+
+RecordRange half(const std::vector<RecordRange::Piece>& pieces, size_t begin, size_t end) {
+    RecordRange range;
+    size_t at = 0;
+    for (const auto& piece : pieces) {
+        const size_t count = piece.end - piece.first;
+        const size_t from = std::max(begin, at), to = std::min(end, at + count);
+        if (from < to) {
+            range.pieces.push_back({piece.batch, static_cast<uint32_t>(piece.first + from - at), static_cast<uint32_t>(piece.first + to - at)});
+        }
+        at += count;
+    }
+    range.records = end - begin;
+    range.first_offset = range.pieces.front().batch->record(range.pieces.front().first).offset();
+    const auto& last = range.pieces.back();
+    range.last_offset = last.batch->record(last.end - 1).offset();
+    range.next_offset = last.end == last.batch->size() ? last.batch->next_offset() : last.batch->record(last.end).offset();
+    return range;
+}
+
+}  // namespace
+
+size_t weight_of(const Record& record) {
+    size_t bytes = record.value().value_or("").size() + record.key().value_or("").size();
+    if (record.header_count() > 0) {
+        record.for_each_header([&](const Header& header) { bytes += header.name.size() + header.value.value_or("").size(); });
+    }
+    return bytes;
+}
+
+void PartitionFeed::add(const Batch& batch, size_t first, TimePoint now) {
+    if (position_ < 0) position_ = first < batch.size() ? batch.record(first).offset() : batch.first_offset();
+    batches_.push_back({&batch, static_cast<uint32_t>(first), now});
+    records_left_ += batch.size() - first;
+    for (size_t i = first; i < batch.size(); i++) bytes_left_ += weight_of(batch.record(i));
+    skip_cut_batches();
+}
+
+void PartitionFeed::skip_cut_batches() {
+    while (cursor_ < batches_.size() && batches_[cursor_].next == batches_[cursor_].batch->size()) cursor_++;
+}
+
+bool PartitionFeed::may_cut() const {
+    if (records_left_ == 0) return false;
+    return limits_.ordered ? ranges_.empty() : ranges_.size() < RangeMemory::kMostEnds;
+}
+
+// When the next range may be cut at the latest. Only with records left.
+PartitionFeed::TimePoint PartitionFeed::cut_at() const {
+    const TimePoint arrived = batches_[cursor_].arrived;
+    if (!remembered_.empty()) {
+        return batches_.back().batch->next_offset() >= remembered_.front() ? arrived : arrived + kPatienceForRemembered;
+    }
+    return is_full() ? arrived : arrived + limits_.linger;
+}
+
+RecordRange* PartitionFeed::take(TimePoint now, bool hurry) {
+    for (auto& range : ranges_) {
+        if (range.state == State::waiting && range.due <= now) {
+            range.state = State::sending;
+            return &range;
+        }
+        if (limits_.ordered) return nullptr;  // whatever comes behind waits for it
+    }
+    if (!may_cut() || (!hurry && cut_at() > now)) return nullptr;
+    return cut();
+}
+
+PartitionFeed::TimePoint PartitionFeed::ready_at() const {
+    TimePoint at = TimePoint::max();
+    for (const auto& range : ranges_) {
+        if (range.state == State::waiting) at = std::min(at, range.due);
+        if (limits_.ordered) return at;
+    }
+    return may_cut() ? std::min(at, cut_at()) : at;
+}
+
+RecordRange* PartitionFeed::cut() {
+    const int64_t begin = batches_[cursor_].batch->record(batches_[cursor_].next).offset();
+    while (!remembered_.empty() && remembered_.front() <= begin) remembered_.pop_front();
+    const bool as_before = !remembered_.empty();
+    const int64_t stop = as_before ? remembered_.front() : INT64_MAX;
+    if (as_before) remembered_.pop_front();
+
+    std::vector<RecordRange::Piece> pieces;
+    size_t records = 0, bytes = 0;
+    bool full = false;
+    while (!full && cursor_ < batches_.size()) {
+        Held& held = batches_[cursor_];
+        const uint32_t first = held.next;
+        while (held.next < held.batch->size()) {
+            const Record record = held.batch->record(held.next);
+            const size_t weight = weight_of(record);
+            const bool beyond = as_before ? record.offset() >= stop : records == limits_.max_records || bytes + weight > limits_.max_bytes;
+            full = beyond && records > 0;
+            if (full) break;
+            held.next++;
+            records++;
+            bytes += weight;
+        }
+        if (held.next > first) pieces.push_back({held.batch, first, held.next});
+        if (held.next == held.batch->size()) cursor_++;
+    }
+    records_left_ -= records;
+    bytes_left_ -= bytes;
+    ranges_.push_back(half(pieces, 0, records));
+    ranges_.back().state = State::sending;
+    return &ranges_.back();
+}
+
+void PartitionFeed::retry(RecordRange& range, TimePoint due) {
+    range.state = State::waiting;
+    range.due = due;
+    range.tries++;
+}
+
+bool PartitionFeed::split(RecordRange& range) {
+    if (range.records < 2) return false;
+    const auto at = std::ranges::find_if(ranges_, [&](const RecordRange& each) { return &each == &range; });
+    FETCHER_INVARIANT(at != ranges_.end(), "a range that is split is one of this partition");
+    RecordRange first = half(range.pieces, 0, range.records / 2);
+    RecordRange second = half(range.pieces, range.records / 2, range.records);
+    *at = std::move(second);
+    ranges_.insert(at, std::move(first));
+    return true;
+}
+
+bool PartitionFeed::settle(const std::function<void(const Batch&)>& give_back) {
+    const int64_t before = position_;
+    while (!ranges_.empty() && ranges_.front().state == State::done) {
+        position_ = ranges_.front().next_offset;
+        ranges_.pop_front();
+    }
+    skip_cut_batches();
+    // Gaps behind the last range.
+    if (ranges_.empty() && cursor_ > 0) position_ = std::max(position_, batches_[cursor_ - 1].batch->next_offset());
+    while (cursor_ > 0 && batches_.front().batch->next_offset() <= position_) {
+        const Batch& done = *batches_.front().batch;
+        batches_.pop_front();
+        cursor_--;
+        give_back(done);
+    }
+    return position_ != before;
+}
+
+std::vector<int64_t> PartitionFeed::ends_under_way() const {
+    std::vector<int64_t> ends;
+    ends.reserve(std::min(ranges_.size(), RangeMemory::kMostEnds));
+    for (const auto& range : ranges_) {
+        if (ends.size() == RangeMemory::kMostEnds) break;
+        ends.push_back(range.last_offset + 1);
+    }
+    return ends;
+}
+
+void PartitionFeed::drop(const std::function<void(const Batch&)>& give_back) {
+    ranges_.clear();
+    for (const auto& held : batches_) give_back(*held.batch);
+    batches_.clear();
+    cursor_ = records_left_ = bytes_left_ = 0;
+}
+
+}  // namespace fetcher

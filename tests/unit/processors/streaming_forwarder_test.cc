@@ -1,0 +1,316 @@
+// The forwarder with its own threads, between a test that feeds it as the engine does and connections to a server in memory.
+#include "processors/streaming_forwarder.h"
+
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <filesystem>
+#include <set>
+#include <thread>
+
+#include "sink_world.h"
+
+namespace fetcher {
+namespace {
+
+using namespace std::chrono_literals;
+
+HttpAnswer answered(int status, std::string body = {}) { return {.kind = HttpAnswer::Kind::answered, .status = status, .body = std::move(body)}; }
+
+// What all connections lead to. Thread: any
+struct FakeServer {
+    struct Sent {
+        std::string key, body;
+        bool operator==(const Sent&) const = default;
+    };
+    std::function<HttpAnswer(const Sent&)> decide = [](const Sent&) { return answered(200); };
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<Sent> sent;
+    bool hanging = false;  // requests are taken and not answered until they are aborted
+
+    bool wait_sent(size_t n) {
+        std::unique_lock lock(mutex);
+        return changed.wait_for(lock, 20s, [&] { return sent.size() >= n; });
+    }
+    std::vector<Sent> all() {
+        const std::lock_guard lock(mutex);
+        return sent;
+    }
+};
+
+class FakeConnection final : public HttpConnection {
+  public:
+    explicit FakeConnection(FakeServer& server) : server_(server) {}
+    HttpAnswer send(const HttpRequest& request) override {
+        std::unique_lock lock(server_.mutex);
+        aborted_ = false;
+        const FakeServer::Sent sent{request.headers.back().second, std::string(request.body)};
+        server_.sent.push_back(sent);
+        server_.changed.notify_all();
+        server_.changed.wait(lock, [&] { return !server_.hanging || aborted_; });
+        return aborted_ ? HttpAnswer{.kind = HttpAnswer::Kind::aborted} : server_.decide(sent);
+    }
+    void abort() override {
+        const std::lock_guard lock(server_.mutex);
+        aborted_ = true;
+        server_.changed.notify_all();
+    }
+
+  private:
+    FakeServer& server_;
+    bool aborted_ = false;
+};
+
+class EngineSide final : public Acks {
+  public:
+    void durable(const std::shared_ptr<Assignment>& assignment, int64_t next) override {
+        const std::lock_guard lock(mutex_);
+        durable_[assignment->partition] = std::max(durable_[assignment->partition], next);
+        changed_.notify_all();
+    }
+    void failed(Error error) override { end(error.reason); }
+    void refused(const Batch& batch, const std::vector<uint32_t>& bad, const std::string& why) override {
+        end("offset " + std::to_string(batch.record(bad.front()).offset()) + ": " + why);
+    }
+    void give_back(const Batch& batch) override {
+        const std::lock_guard lock(mutex_);
+        EXPECT_EQ(held_.erase(&batch), 1u) << "once, and only what was held";
+    }
+    void retrying(const std::string& why, std::chrono::system_clock::time_point) override {
+        const std::lock_guard lock(mutex_);
+        trouble_ = why;
+        changed_.notify_all();
+    }
+    void recovered() override {
+        const std::lock_guard lock(mutex_);
+        trouble_.clear();
+        changed_.notify_all();
+    }
+    void hold(const Batch& batch) {
+        const std::lock_guard lock(mutex_);
+        held_.insert(&batch);
+    }
+    size_t held() {
+        const std::lock_guard lock(mutex_);
+        return held_.size();
+    }
+    bool wait_durable(int32_t partition, int64_t next) {
+        return wait([&] { return durable_[partition] >= next; });
+    }
+    int64_t durable_below(int32_t partition) {
+        const std::lock_guard lock(mutex_);
+        return durable_[partition];
+    }
+    std::string wait_end() {
+        wait([&] { return !end_.empty(); });
+        const std::lock_guard lock(mutex_);
+        return end_;
+    }
+    bool wait_trouble(bool some) {
+        return wait([&] { return trouble_.empty() != some; });
+    }
+
+  private:
+    template <class Condition>
+    bool wait(Condition done) {
+        std::unique_lock lock(mutex_);
+        return changed_.wait_for(lock, 20s, done);
+    }
+    void end(const std::string& why) {
+        const std::lock_guard lock(mutex_);
+        if (end_.empty()) end_ = why;
+        changed_.notify_all();
+    }
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::map<int32_t, int64_t> durable_;
+    std::set<const Batch*> held_;
+    std::string end_, trouble_;
+};
+
+class Forwarding : public ::testing::Test {
+  protected:
+    Forwarding() {
+        std::filesystem::remove_all(folder_);
+        options_.endpoint_url = "http://h/in";
+        options_.format.framing = BodyFormat::Framing::ndjson;
+        options_.limits = {10, 1 << 20, 5ms, true};
+    }
+    ~Forwarding() override {
+        stop();
+        std::filesystem::remove_all(folder_);
+    }
+    void start() {
+        StreamingForwarder::Setup setup;
+        setup.options = options_;
+        setup.server.url = *parse_http_url(options_.endpoint_url);
+        setup.memory_folder = folder_;
+        setup.memory_name = "m";
+        setup.connector = [this](const HttpServerAddress&) { return std::make_unique<FakeConnection>(server_); };
+        forwarder_ = std::make_unique<StreamingForwarder>(std::move(setup));
+        forwarder_->bind(engine_);
+    }
+    void stop() {
+        forwarder_.reset();
+        EXPECT_EQ(engine_.held(), 0u) << "the engine has every batch back";
+    }
+    std::optional<Position> open(const std::shared_ptr<Assignment>& assignment) {
+        const auto position = forwarder_->open(assignment);
+        EXPECT_TRUE(position);
+        return *position;
+    }
+    void write(const std::shared_ptr<Assignment>& assignment, int64_t first, int64_t count) {
+        auto& batch = *batches_.emplace_back(std::make_unique<Batch>());
+        batch.begin(assignment, first);
+        for (int64_t i = 0; i < count; i++) batch.add(first + i, 0, std::to_string(first + i));
+        batch.set_next_offset(first + count);
+        engine_.hold(batch);
+        EXPECT_EQ(forwarder_->write(batch, 0).kind, Outcome::Kind::held);
+    }
+
+    const std::string folder_ = ::testing::TempDir() + "forwarder_" + std::to_string(::getpid());
+    FakeServer server_;
+    EngineSide engine_;
+    ForwarderOptions options_;
+    std::vector<std::unique_ptr<Batch>> batches_;
+    std::unique_ptr<StreamingForwarder> forwarder_;
+    std::shared_ptr<Assignment> p0_ = make_assignment(0), p1_ = make_assignment(1);
+};
+
+TEST_F(Forwarding, DeliversRangesInOrderAndAcknowledgesThem) {
+    start();
+    EXPECT_FALSE(open(p0_));
+    write(p0_, 0, 25);
+    EXPECT_TRUE(engine_.wait_durable(0, 25));
+    const auto sent = server_.all();
+    ASSERT_EQ(sent.size(), 3u);
+    EXPECT_EQ(sent[0].key, p0_->consumer_id + "/topic/0/0-9");
+    EXPECT_EQ(sent[2], (FakeServer::Sent{p0_->consumer_id + "/topic/0/20-24", "20\n21\n22\n23\n24\n"}));
+    EXPECT_EQ(forwarder_->flush().kind, Outcome::Kind::accepted);
+    forwarder_->close(*p0_);
+    EXPECT_EQ(open(p0_)->next_offset, 25);
+}
+
+TEST_F(Forwarding, ARepetitionAfterTheEndOfTheProcessIsTheVerySameRequest) {
+    server_.hanging = true;
+    start();
+    open(p0_);
+    write(p0_, 0, 3);  // what comes within the linger
+    ASSERT_TRUE(server_.wait_sent(1));
+    stop();
+    server_.hanging = false;
+    start();
+    EXPECT_EQ(open(p0_)->next_offset, 0);
+    write(p0_, 0, 25);  // now there is more
+    EXPECT_TRUE(engine_.wait_durable(0, 25));
+    const auto sent = server_.all();
+    ASSERT_GE(sent.size(), 3u);
+    EXPECT_EQ(sent[0].body, "0\n1\n2\n");
+    EXPECT_EQ(sent[1], sent[0]);
+    EXPECT_EQ(sent[2].key, p0_->consumer_id + "/topic/0/3-12");
+}
+
+TEST_F(Forwarding, ATopicThatWasCreatedAnewIsNotCutAsTheOldOne) {
+    server_.hanging = true;
+    start();
+    open(p0_);
+    write(p0_, 0, 3);
+    ASSERT_TRUE(server_.wait_sent(1));
+    stop();
+    server_.hanging = false;
+    start();
+    const auto anew = make_assignment(0, "group", "another-topic-id");
+    EXPECT_EQ(open(anew)->topic_id, p0_->topic_id);
+    write(anew, 0, 10);
+    EXPECT_TRUE(engine_.wait_durable(0, 10));
+    EXPECT_EQ(server_.all()[1].key, p0_->consumer_id + "/topic/0/0-9");
+}
+
+TEST_F(Forwarding, TriesAgainAndSaysSoUntilItWorks) {
+    std::atomic<int> failures = 2;
+    server_.decide = [&](const auto&) { return failures-- > 0 ? answered(503) : answered(204); };
+    start();
+    open(p0_);
+    write(p0_, 0, 10);
+    EXPECT_TRUE(engine_.wait_trouble(true));
+    EXPECT_TRUE(engine_.wait_durable(0, 10));
+    EXPECT_TRUE(engine_.wait_trouble(false));
+    const auto sent = server_.all();
+    ASSERT_EQ(sent.size(), 3u);
+    EXPECT_EQ(sent[0], sent[1]);
+    EXPECT_EQ(sent[1], sent[2]);
+}
+
+TEST_F(Forwarding, ABadRecordEndsItsPartitionBehindEverythingGood) {
+    server_.decide = [](const auto& sent) { return sent.body.find("13\n") == std::string::npos ? answered(200) : answered(422, "no 13"); };
+    start();
+    open(p0_);
+    write(p0_, 0, 40);
+    const auto end = engine_.wait_end();
+    EXPECT_NE(end.find("offset 13: POST http://h/in answered 422: no 13"), std::string::npos) << end;
+    EXPECT_EQ(forwarder_->flush().kind, Outcome::Kind::accepted);
+    EXPECT_EQ(engine_.durable_below(0), 13);
+    EXPECT_EQ(server_.all().back().body, "13\n");
+}
+
+TEST_F(Forwarding, PartitionsDoNotWaitForEachOther) {
+    std::atomic<bool> bad = true;
+    server_.decide = [&](const auto& sent) { return bad && sent.key.find("/0/") != std::string::npos ? answered(500) : answered(200); };
+    start();
+    open(p0_);
+    open(p1_);
+    write(p0_, 0, 10);
+    write(p1_, 0, 50);
+    EXPECT_TRUE(engine_.wait_durable(1, 50));
+    EXPECT_EQ(engine_.durable_below(0), 0);
+    bad = false;
+    EXPECT_TRUE(engine_.wait_durable(0, 10));
+}
+
+TEST_F(Forwarding, WhatNoRequestCanChangeEndsTheConsumer) {
+    server_.decide = [](const auto&) { return answered(401, "who are you?"); };
+    start();
+    open(p0_);
+    write(p0_, 0, 1);
+    EXPECT_NE(engine_.wait_end().find("answered 401: who are you?"), std::string::npos);
+    EXPECT_EQ(forwarder_->flush().kind, Outcome::Kind::accepted);
+}
+
+TEST_F(Forwarding, APartitionThatIsTakenAwayIsLetGoAtOnceThoughTheServerHangs) {
+    server_.hanging = true;
+    start();
+    open(p0_);
+    write(p0_, 0, 100);
+    ASSERT_TRUE(server_.wait_sent(1));
+    std::thread later([&] {
+        std::this_thread::sleep_for(100ms);
+        p0_->revoked = true;
+    });
+    const auto begin = Clock::now();
+    forwarder_->flush();
+    forwarder_->close(*p0_);
+    EXPECT_LT(Clock::now() - begin, 5s);
+    later.join();
+}
+
+TEST_F(Forwarding, LessThanARequestGoesOutWhenItStops) {
+    options_.limits.linger = 1h;
+    start();
+    open(p0_);
+    write(p0_, 0, 3);
+    EXPECT_EQ(server_.all().size(), 0u);
+    forwarder_->flush();
+    EXPECT_EQ(engine_.durable_below(0), 3);
+}
+
+TEST_F(Forwarding, ManySmallBatchesDoNotWaitForTheLinger) {
+    options_.limits = {1'000'000, 1 << 20, 1h, true};
+    start();
+    open(p0_);
+    for (int i = 0; i < 32; i++) write(p0_, i, 1);
+    EXPECT_TRUE(engine_.wait_durable(0, 20));
+}
+
+}  // namespace
+}  // namespace fetcher
