@@ -25,7 +25,7 @@ struct ConsumerSpec {
     std::string topic;
     std::string consumer_group;
     std::string auto_offset_reset = "earliest";
-    std::string partition_assignment_strategy = "cooperative-sticky";
+    std::string partition_assignment_strategy = "range";
     std::vector<ProcessorSpec> processors;  // in the order given
 
     bool operator==(const ConsumerSpec&) const = default;

@@ -40,7 +40,7 @@ json consumer_schema(BodyKind kind) {
           {"topic", {{"type", "string"}}},
           {"consumer_group", {{"type", "string"}}},
           {"auto_offset_reset", {{"type", "string"}, {"enum", {"earliest", "latest"}}}},
-          {"partition_assignment_strategy", {{"type", "string"}, {"enum", {"cooperative-sticky", "range", "roundrobin"}}}},
+          {"partition_assignment_strategy", {{"type", "string"}, {"enum", {"range", "roundrobin", "cooperative-sticky"}}}},
           {"processor_configs", {{"type", "array"}, {"minItems", 1}, {"maxItems", kMaxProcessors}, {"items", processor_schema(kind)}}}}}};
     if (kind == BodyKind::create) {
         schema["required"] = {"broker_ip", "broker_port", "topic", "consumer_group", "processor_configs"};

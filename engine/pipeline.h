@@ -25,7 +25,7 @@ struct PipelineOptions {
     std::string group;
     std::string group_instance_id;            // static membership; empty: dynamic
     std::string auto_offset_reset = "earliest";  // earliest, latest
-    std::string partition_assignment_strategy = "cooperative-sticky";
+    std::string partition_assignment_strategy = "range";
     std::chrono::milliseconds session_timeout{10'000};
     std::chrono::milliseconds max_poll_interval{300'000};
     std::chrono::milliseconds commit_interval{1'000};

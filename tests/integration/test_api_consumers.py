@@ -31,7 +31,7 @@ def test_a_created_consumer_has_the_fields_of_the_contract(api):
     assert list(processor) == ["id", "processor_type", "config", "created_at", "updated_at"]
     assert UUID.fullmatch(processor["id"])
     assert processor["config"] == {"file_path": str(api.out / "payments.log")}
-    assert (made["auto_offset_reset"], made["partition_assignment_strategy"], made["revision"]) == ("earliest", "cooperative-sticky", 1)
+    assert (made["auto_offset_reset"], made["partition_assignment_strategy"], made["revision"]) == ("earliest", "range", 1)
     shown = api.expect(200, "GET", f"/api/consumers/{made['consumer_id']}")
     assert {name: shown[name] for name in CONTRACT} == {name: made[name] for name in CONTRACT}
 

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from harness import paths
 from harness.flow import FileFlow
 from harness.knobs import knob
 from harness.records import Stream
@@ -22,7 +23,7 @@ def flow(cluster, group, out_folder):
     return FileFlow(cluster, Stream(cluster.servers, topic, PARTITIONS), group, out_folder / "p{partition}.log")
 
 
-def add_member(make_server, flow, name, strategy="cooperative-sticky"):
+def add_member(make_server, flow, name, strategy="range"):
     server = make_server(name, roots=str(flow.folder)).start()
     fields = {"partition_assignment_strategy": strategy}
     server.consumer_id = server.create_file_sink(flow.cluster, flow.stream.topic, flow.group, flow.path, consumer=fields)
@@ -115,3 +116,27 @@ def test_a_frozen_process_that_is_killed_frees_its_partitions(make_server, flow)
         one.process.wait(10)
     flow.wait_complete(60)
     flow.wait_committed()
+
+
+def test_a_member_killed_amid_a_rebalance_leaves_no_partition_without_owner(make_server, cluster, group, out_folder):
+    topic = cluster.make_topic("amid", PARTITIONS)
+    Stream(cluster.servers, topic, PARTITIONS).send(20_000)
+    servers = [make_server(name, binary=paths.TESTING_BINARY, roots=str(out_folder)).start() for name in ("one", "two")]
+    everything = list(range(PARTITIONS))
+
+    def create(server):  # slow, so that giving its partitions up takes a while
+        server.create(cluster, topic, group, [("test_slow", {"delay_us_per_record": 300, "output_file": str(server.out / f"{server.port}")})])
+
+    def owners():
+        return sorted(partition for partitions in cluster.members(group).values() for partition in partitions)
+
+    def stable():
+        return cluster.describe_group(group).state.name == "STABLE"
+
+    create(servers[0])
+    wait_until(lambda: stable() and owners() == everything, 20, "the first has all")
+    create(servers[1])
+    wait_until(lambda: not stable(), 20, "the group is rebalancing", interval=0.01)
+    servers[0].kill9()
+    servers[0].start()
+    wait_until(lambda: stable() and owners() == everything and len(cluster.members(group)) == 2, 30, lambda: f"each has a share: {cluster.members(group)}")

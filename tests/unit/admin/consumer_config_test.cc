@@ -95,7 +95,7 @@ TEST_F(ConsumerConfigTest, TakesTheBodyOfTheContract) {
     EXPECT_EQ(made.desired, Desired::running);
     EXPECT_EQ(made.spec.broker_port, 9092);
     EXPECT_EQ(made.spec.auto_offset_reset, "earliest");
-    EXPECT_EQ(made.spec.partition_assignment_strategy, "cooperative-sticky");
+    EXPECT_EQ(made.spec.partition_assignment_strategy, "range");
     EXPECT_EQ(made.spec.processors.at(0).created_at, "t1");
     EXPECT_EQ(made.consumer_id.size(), 36U);
     EXPECT_EQ(created(body()).desired, Desired::stopped);
