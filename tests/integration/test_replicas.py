@@ -25,10 +25,8 @@ def instances(server):
 
 
 def covered(consumer):
-    """The partitions that living replicas have, each named once."""
-    partitions = [partition for replica in consumer["replicas"] if replica["alive"] for partition in replica["partitions"]]
-    assert len(partitions) == len(set(partitions)), consumer["replicas"]
-    return set(partitions)
+    """The partitions that living replicas say they have; for half a second after a move two may name the same one."""
+    return sorted(partition for replica in consumer["replicas"] if replica["alive"] for partition in replica["partitions"])
 
 
 def test_alone_there_is_one_instance(make_api):
@@ -43,7 +41,7 @@ def test_alone_there_is_one_instance(make_api):
 def test_each_replica_answers_for_all(replicas, cluster, group, out_folder):
     topic = cluster.make_topic("whole", PARTITIONS)
     consumer_id = replicas[0].create_file_sink(cluster, topic, group, out_folder / "p{partition}.log")
-    everything = set(range(PARTITIONS))
+    everything = list(range(PARTITIONS))
     for replica in replicas:
         wait_until(lambda replica=replica: covered(replica.consumer(consumer_id)) == everything, 30, "all partitions are known to each")
     stream = Stream(cluster.servers, topic, PARTITIONS)
@@ -75,7 +73,7 @@ def test_each_replica_answers_for_all(replicas, cluster, group, out_folder):
 def test_a_dead_replica_is_told_and_its_partitions_are_taken_over(replicas, cluster, group, out_folder):
     topic = cluster.make_topic("dead", PARTITIONS)
     consumer_id = replicas[0].create_file_sink(cluster, topic, group, out_folder / "p{partition}.log")
-    everything = set(range(PARTITIONS))
+    everything = list(range(PARTITIONS))
     asked, _, dies = replicas
     wait_until(lambda: all(part["partitions"] for part in asked.consumer(consumer_id)["replicas"]) and len(asked.consumer(consumer_id)["replicas"]) == 3,
                30, "each has partitions")  # fmt: skip
