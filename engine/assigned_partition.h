@@ -35,6 +35,7 @@ struct AssignedPartition {
     std::optional<OffsetTracker> tracker;
     int64_t next_offset = -1;        // next to be drained
     bool more = true;                // the queue may hold something although the doorbell is silent
+    int in_lanes = 0;                // batches of it that some worker has not given back
     int64_t commit_asked = -1;       // last offset sent to the broker
     int64_t committed = -1;          // last offset it acknowledged
     int64_t asked_log_end = -1;

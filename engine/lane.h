@@ -7,7 +7,9 @@
 
 #include <readerwriterqueue/readerwriterqueue.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -34,6 +36,12 @@ struct LaneItem {
 class Lane {
   public:
     static constexpr int kDepth = 32;  // batches
+    // What one of so many partitions may have of them: those that come later find room too, and a processor that delivers partitions side by
+    // side is kept busy.
+    static constexpr int share_of(size_t partitions) {
+        constexpr int kLeast = 2;
+        return partitions < 2 ? kDepth : std::max(kLeast, static_cast<int>(kDepth / partitions));
+    }
 
     void push(LaneItem item) {
         queue_.enqueue(std::move(item));

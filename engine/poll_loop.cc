@@ -66,7 +66,10 @@ void PollLoop::take(Ack& ack) {
     switch (ack.kind) {
         case Ack::Kind::given_back:
             owing_[ack.processor]--;
-            if (--ack.batch->lanes_owing == 0) pool_.put(ack.batch);
+            if (--ack.batch->lanes_owing > 0) break;
+            ack.assignment = ack.batch->assignment_ptr();
+            if (auto* partition = find(ack)) partition->in_lanes--;
+            pool_.put(ack.batch);
             break;
         case Ack::Kind::durable:
             if (auto* partition = find(ack); partition && partition->tracker) {
@@ -124,11 +127,12 @@ bool PollLoop::has_credit() const {
 // One batch from each partition in turn, beginning behind the one that was last: all get their share of the credit.
 bool PollLoop::drain_all() {
     bool moved = false;
+    const int share = Lane::share_of(partitions_.size());
     auto it = partitions_.upper_bound(drained_last_);
     for (size_t n = partitions_.size(); n > 0; n--, ++it) {
         if (it == partitions_.end()) it = partitions_.begin();
         AssignedPartition& partition = it->second;
-        if (partition.state != AssignedPartition::State::flowing || !partition.more) continue;
+        if (partition.state != AssignedPartition::State::flowing || !partition.more || partition.in_lanes >= share) continue;
         if (!has_credit()) break;
         if (!drain(partition)) continue;
         moved = true;
@@ -153,6 +157,7 @@ bool PollLoop::drain(AssignedPartition& partition) {
     partition.next_offset = batch->next_offset();
     counters_.records += batch->size();
     counters_.bytes += batch->value_bytes();
+    partition.in_lanes++;
     hand_over(batch);
     return true;
 }

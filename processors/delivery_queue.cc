@@ -123,16 +123,17 @@ void DeliveryQueue::give_back(const Batch& batch) {
 
 // --- the senders' side ---------------------------------------------------------------------------------------------------------
 
-bool DeliveryQueue::hurried() const { return draining_ || held_ >= kManyHeld; }
+// Whether there may be no more records to wait for: the engine waits for batches to come back.
+bool DeliveryQueue::hurried(const Feed& feed) const {
+    return draining_ || held_ >= kManyHeld || feed.ranges.batches() >= static_cast<size_t>(Lane::share_of(feeds_.size()));
+}
 
 DeliveryQueue::TimePoint DeliveryQueue::ready_at() const {
     TimePoint at = TimePoint::max();
-    const bool hurry = hurried();
     for (const auto& [partition, feed] : feeds_) {
         if (feed->stuck) continue;
-        const auto ready = feed->ranges.ready_at();
-        at = std::min(at, ready);
-        if (hurry && feed->ranges.may_cut()) at = TimePoint::min();
+        at = std::min(at, feed->ranges.ready_at());
+        if (feed->ranges.may_cut() && hurried(*feed)) at = TimePoint::min();
     }
     return at == TimePoint::max() ? at : std::max(at, pause_until_);
 }
@@ -181,7 +182,7 @@ std::optional<DeliveryQueue::Job> DeliveryQueue::take(TimePoint now, size_t send
         if (it == feeds_.end()) it = feeds_.begin();
         const auto& feed = it->second;
         if (feed->stuck) continue;
-        RecordRange* range = feed->ranges.take(now, hurried());
+        RecordRange* range = feed->ranges.take(now, hurried(*feed));
         if (!range || !remember(*feed, *range, now)) continue;
         taken_last_ = it->first;
         feed->in_flight++;

@@ -94,7 +94,7 @@ class DeliveryQueue {
     bool remember(Feed& feed, RecordRange& range, TimePoint now);
     TimePoint ready_at() const;
     void wait(std::unique_lock<std::mutex>& lock, TimePoint until);
-    bool hurried() const;
+    bool hurried(const Feed& feed) const;
     void rouse();
     bool release(const Job& job);
     void settle(Feed& feed);

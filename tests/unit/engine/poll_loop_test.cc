@@ -189,6 +189,20 @@ TEST(PollLoop, ACorkedSinkStopsTheDrainingWithinTheBudgetAndGoesOnExactly) {
     for (const auto& row : store.rows()) ASSERT_EQ(row.offset, next++);
 }
 
+TEST(PollLoop, APartitionThatHasMuchLeavesRoomInTheLanesForTheOthers) {
+    FakeStore store;
+    store.cork();
+    RunningLoop loop({&store});
+    const std::string value(100'000, 'v');
+    for (int64_t offset = 0; offset < 300; offset++) loop.source.append(0, offset, value);
+    loop.source.assign_partitions({0, 1});
+    ASSERT_TRUE(loop.wait_for([&] { return loop.snapshot().processors.size() == 1 && loop.snapshot().processors[0].queue_batches == Lane::kDepth / 2; }));
+    loop.source.append(1, 0, "0");
+    EXPECT_TRUE(loop.wait_for([&] { return loop.snapshot().processors[0].queue_batches == Lane::kDepth / 2 + 1; }));
+    store.uncork();
+    ASSERT_TRUE(store.wait_rows(301));
+}
+
 TEST(PollLoop, RevokedPartitionsAreDrainedCommittedAndComeBackWhereTheyWere) {
     FakeStore store;
     RunningLoop loop({&store});

@@ -310,6 +310,9 @@ TEST_F(Forwarding, ManySmallBatchesDoNotWaitForTheLinger) {
     open(p0_);
     for (int i = 0; i < 32; i++) write(p0_, i, 1);
     EXPECT_TRUE(engine_.wait_durable(0, 20));
+    for (int32_t p = 1; p < 16; p++) open(make_assignment(p));
+    for (int i = 32; i < 34; i++) write(p0_, i, 1);  // more the engine would not give to one of 16
+    EXPECT_TRUE(engine_.wait_durable(0, 33));
 }
 
 }  // namespace
