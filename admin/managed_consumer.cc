@@ -179,6 +179,8 @@ ConsumerObservation ManagedConsumer::observe() const {
     }
     if (!pipeline) return seen;
     seen.pipeline = pipeline->snapshot();
+    // The reconciler will see it at its next step.
+    if (seen.pipeline->state == State::failed) seen.last_error = LastError{seen.pipeline->failure, std::chrono::system_clock::now()};
     seen.totals.records += seen.pipeline->records;
     seen.totals.bytes += seen.pipeline->bytes;
     seen.totals.errors += seen.pipeline->errors;

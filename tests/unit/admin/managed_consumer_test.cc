@@ -100,6 +100,9 @@ TEST_F(ManagedConsumerTest, ANewRevisionWithTheSameDefinitionDisturbsNothing) {
 TEST_F(ManagedConsumerTest, RestartsAFailedPipelineWithGrowingPauses) {
     advance(milliseconds{0});
     pipelines_.last()->end("the disk is on fire");
+    EXPECT_EQ(status(), "ERROR");
+    ASSERT_TRUE(consumer_.observe().last_error) << "an error has its reason from the first moment";
+    EXPECT_EQ(consumer_.observe().last_error->detail, "the disk is on fire");
     advance(milliseconds{1});
     EXPECT_EQ(status(), "ERROR");
     const auto health = judge_health(Desired::running, consumer_.observe());
