@@ -38,6 +38,7 @@ class Record {
     int64_t offset() const;
     int64_t timestamp_ms() const;                     // since 1970 UTC; -1 if the record has none
     std::optional<std::string_view> value() const;    // nullopt: a tombstone
+    size_t readable_after_value() const;              // how many bytes behind the value may be read, whatever they are
     std::optional<std::string_view> key() const;      // nullopt: null, or keys were not asked for
     size_t header_count() const;
     // Calls visit(Header) in the order in which the producer wrote them; a name may repeat.
@@ -112,6 +113,10 @@ inline std::optional<std::string_view> Record::value() const {
     const auto& e = batch_.index_[i_];
     if (e.value_bytes < 0) return std::nullopt;
     return std::string_view(batch_.values_.data() + e.value_begin, static_cast<size_t>(e.value_bytes));
+}
+inline size_t Record::readable_after_value() const {
+    const auto& e = batch_.index_[i_];
+    return batch_.values_.size() - e.value_begin - static_cast<size_t>(e.value_bytes < 0 ? 0 : e.value_bytes);
 }
 inline std::optional<std::string_view> Record::key() const {
     const auto& e = batch_.index_[i_];

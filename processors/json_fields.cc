@@ -21,38 +21,47 @@ bool leads_nowhere(simdjson::error_code error) {
            error == simdjson::INVALID_JSON_POINTER || error == simdjson::SCALAR_DOCUMENT_AS_VALUE;
 }
 
-// 0: the value was taken.
-simdjson::error_code take(od::value value, JsonValue& into, std::string& unescaped) {
-    od::json_type type;
-    if (const auto error = value.type().get(type)) return error;
+// Member by member: a value that is put together and then copied costs more, for the copy waits for its parts.
+void set(JsonValue& into, JsonValue::Kind kind, std::string_view text, bool may_hold_nul = true) {
+    into.kind = kind;
+    into.text = text;
+    into.may_hold_nul = may_hold_nul;
+}
+
+// 0: the value was taken. The token is looked at before simdjson is asked: most values need no more.
+inline simdjson::error_code take(od::value&& value, JsonValue& into, std::string& unescaped) {
     const auto token = trimmed(value.raw_json_token());
-    switch (type) {
-        case od::json_type::null:
+    switch (token.empty() ? ' ' : token.front()) {
+        case 'n':
             into = {};
             return token == "null" ? simdjson::SUCCESS : simdjson::N_ATOM_ERROR;
-        case od::json_type::boolean:
-            into = {JsonValue::Kind::boolean, token};
+        case 't':
+        case 'f':
+            set(into, JsonValue::Kind::boolean, token);
             return token == "true" || token == "false" ? simdjson::SUCCESS : simdjson::T_ATOM_ERROR;
-        case od::json_type::number:
-            into = {JsonValue::Kind::number, token};
+        case '-':
+        case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
+            set(into, JsonValue::Kind::number, token);
             return simdjson::SUCCESS;
-        case od::json_type::string: {
+        case '"': {
             if (token.size() >= 2 && token.back() == '"' && token.find('\\') == std::string_view::npos) {
-                into = {JsonValue::Kind::string, token.substr(1, token.size() - 2)};
+                set(into, JsonValue::Kind::string, token.substr(1, token.size() - 2), false);
                 return simdjson::SUCCESS;
             }
             std::string_view text;
             if (const auto error = value.get_string().get(text)) return error;
             unescaped = text;  // the next pointer may use the parser's own buffer again
-            into = {JsonValue::Kind::string, unescaped};
+            set(into, JsonValue::Kind::string, unescaped);
             return simdjson::SUCCESS;
         }
-        default: {
+        case '{':
+        case '[': {
             std::string_view json;
             if (const auto error = simdjson::to_json_string(value).get(json)) return error;
-            into = {JsonValue::Kind::json, trimmed(json)};
+            set(into, JsonValue::Kind::json, trimmed(json));
             return simdjson::SUCCESS;
         }
+        default: return simdjson::TAPE_ERROR;
     }
 }
 
@@ -69,24 +78,31 @@ JsonFields::JsonFields(std::vector<std::string> pointers)
     for (size_t i = 0; i < pointers_.size(); i++) {
         const bool member = pointers_[i].find('/', 1) == std::string::npos && pointers_[i].find('~') == std::string::npos;
         (member ? members_ : deeper_).push_back(i);
+        if (member) names_.push_back(pointers_[i].substr(1));
     }
 }
 
 JsonFields::~JsonFields() = default;
 
-const std::vector<JsonValue>* JsonFields::read(std::string_view document) {
+const std::vector<JsonValue>* JsonFields::read(std::string_view document, size_t readable_after) {
     std::fill(values_.begin(), values_.end(), JsonValue{});
-    auto& padded = parser_->padded;
-    padded.clear();
-    char* text = padded.room(document.size() + simdjson::SIMDJSON_PADDING);
-    if (!document.empty()) std::memcpy(text, document.data(), document.size());
-    std::memset(text + document.size(), 0, simdjson::SIMDJSON_PADDING);
+    const char* text = document.data();
+    if (readable_after < simdjson::SIMDJSON_PADDING) text = copy_padded(document);
     const simdjson::padded_string_view view(text, document.size(), document.size() + simdjson::SIMDJSON_PADDING);
     if (const auto error = parser_->parser.iterate(view).get(parser_->document)) {
         problem_ = simdjson::error_message(error);
         return nullptr;
     }
     return take_members() && take_pointers(deeper_) ? &values_ : nullptr;
+}
+
+const char* JsonFields::copy_padded(std::string_view document) {
+    auto& padded = parser_->padded;
+    padded.clear();
+    char* text = padded.room(document.size() + simdjson::SIMDJSON_PADDING);
+    if (!document.empty()) std::memcpy(text, document.data(), document.size());
+    std::memset(text + document.size(), 0, simdjson::SIMDJSON_PADDING);
+    return text;
 }
 
 // In one pass where the pointers come in the document's order.
@@ -100,11 +116,11 @@ bool JsonFields::take_members() {
     }
     od::object object;
     if (!error && !members_.empty()) error = parser_->document.get_object().get(object);
-    for (const size_t i : members_) {
-        if (error) break;
-        od::value value;
-        error = object.find_field_unordered(std::string_view(pointers_[i]).substr(1)).get(value);
-        if (!error) error = take(value, values_[i], unescaped_[i]);
+    for (size_t m = 0; m < members_.size() && !error; m++) {
+        const size_t i = members_[m];
+        auto found = object.find_field_unordered(names_[m]);
+        error = found.error();
+        if (!error) error = take(std::move(found).value_unsafe(), values_[i], unescaped_[i]);
         else if (error == simdjson::NO_SUCH_FIELD) error = simdjson::SUCCESS;
     }
     if (error) problem_ = simdjson::error_message(error);
@@ -115,7 +131,7 @@ bool JsonFields::take_pointers(const std::vector<size_t>& which) {
     for (const size_t i : which) {
         od::value value;
         auto error = parser_->document.at_pointer(pointers_[i]).get(value);
-        if (!error) error = take(value, values_[i], unescaped_[i]);
+        if (!error) error = take(std::move(value), values_[i], unescaped_[i]);
         if (error && !leads_nowhere(error)) {
             problem_ = simdjson::error_message(error);
             return false;

@@ -14,7 +14,8 @@ namespace fetcher {
 struct JsonValue {
     enum class Kind { null, boolean, number, string, json };  // null: also where the pointer leads nowhere
     Kind kind = Kind::null;
-    std::string_view text;  // of a string without its quotes and escapes, else the JSON itself
+    std::string_view text;     // of a string without its quotes and escapes, else the JSON itself
+    bool may_hold_nul = true;  // false for strings without escapes: JSON has no control characters in them
 };
 
 class JsonFields {
@@ -22,17 +23,20 @@ class JsonFields {
     explicit JsonFields(std::vector<std::string> pointers);
     ~JsonFields();
 
-    // The values of one document, by pointer; valid until the next call. nullptr where it is no JSON: see problem().
-    const std::vector<JsonValue>* read(std::string_view document);
+    // The values of one document, by pointer; valid until the next call, and no longer than the document. nullptr where it is no JSON: see
+    // problem(). readable_after: how many bytes behind it may be read, whatever they are; with enough of them it is not copied.
+    const std::vector<JsonValue>* read(std::string_view document, size_t readable_after = 0);
     const std::string& problem() const { return problem_; }
 
   private:
     struct Parser;
+    const char* copy_padded(std::string_view document);
     bool take_members();
     bool take_pointers(const std::vector<size_t>& which);
 
     const std::vector<std::string> pointers_;
     std::vector<size_t> members_;  // indices of pointers that name a member of the top object
+    std::vector<std::string> names_;  // of those members
     std::vector<size_t> deeper_;   // and of the others
     std::unique_ptr<Parser> parser_;
     std::vector<JsonValue> values_;

@@ -1,4 +1,4 @@
-// numeric in PostgreSQL's binary format, from decimal text: every digit is kept.
+// numeric in PostgreSQL's binary format, from decimal text: every digit is kept. No allocation for up to 16 digits before and after the point.
 // Thread: any
 #pragma once
 

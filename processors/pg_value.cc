@@ -59,8 +59,22 @@ std::optional<Number> parse_number(std::string_view text) {
     return number;
 }
 
+// Whole numbers that cannot overflow; nullopt: ask parse_number.
+std::optional<int64_t> parse_short_integer(std::string_view text) {
+    const bool negative = text.starts_with('-');
+    if (negative) text.remove_prefix(1);
+    if (text.empty() || text.size() > 18) return std::nullopt;
+    int64_t number = 0;
+    for (const char c : text) {
+        if (c < '0' || c > '9') return std::nullopt;
+        number = number * 10 + (c - '0');
+    }
+    return negative ? -number : number;
+}
+
 // Also "12.0" and "1e3", which some producers write for whole numbers.
 std::optional<int64_t> parse_integer(std::string_view text) {
+    if (const auto number = parse_short_integer(text)) return number;
     if (const auto number = parse_number<int64_t>(text)) return number;
     const auto number = parse_number<double>(text);
     constexpr double kExact = 9'007'199'254'740'992.0;  // beyond it a double has lost digits
@@ -113,7 +127,9 @@ bool append_microseconds(PgType type, int64_t since_2000, ByteBuffer& into) {
 }
 
 bool append_time(PgType type, std::string_view text, ByteBuffer& into) {
-    if (const auto milliseconds = parse_number<int64_t>(text)) return pg::append_milliseconds(type, *milliseconds, into);
+    const bool dated = text.size() > 4 && text[4] == '-';
+    if (!dated)
+        if (const auto milliseconds = parse_number<int64_t>(text)) return pg::append_milliseconds(type, *milliseconds, into);
     const auto time = parse_time(text);
     if (!time) return false;
     // A timestamp without time zone and a date keep what the text shows; with a zone the moment counts.

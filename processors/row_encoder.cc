@@ -36,7 +36,7 @@ RecordParts RowEncoder::parts() const {
 std::optional<std::string> RowEncoder::read_json(const Record& record) {
     value_json_ = key_json_ = nullptr;
     if (value_fields_ && record.value()) {
-        value_json_ = value_fields_->read(*record.value());
+        value_json_ = value_fields_->read(*record.value(), record.readable_after_value());
         if (!value_json_) return "its value is not JSON: " + value_fields_->problem();
     }
     if (key_fields_ && record.key()) {
@@ -78,7 +78,8 @@ bool RowEncoder::append_column(size_t column, const Record& record, const Assign
     const ColumnPlan& plan = shape_.columns[column];
     if (plan.source.is_json()) {
         const auto* fields = plan.source.part == Part::key ? key_json_ : value_json_;
-        return append_json(plan, fields ? (*fields)[fields_[column]] : JsonValue{}, into);
+        static const JsonValue kNull;
+        return append_json(plan, fields ? (*fields)[fields_[column]] : kNull, into);
     }
     switch (plan.source.part) {
         case Part::topic: return append_raw(plan, assignment.topic, into);
@@ -120,7 +121,7 @@ bool RowEncoder::append_json(const ColumnPlan& plan, const JsonValue& value, Byt
         NdjsonEncoder::append_text(value.text, headers_);
         return pg::append_text_as(plan.type, headers_.view(), into);
     }
-    if (plan.type == PgType::text && has_nul(value.text)) return refuse(plan, "it holds a NUL byte, which text cannot");
+    if (plan.type == PgType::text && value.may_hold_nul && has_nul(value.text)) return refuse(plan, "it holds a NUL byte, which text cannot");
     return pg::append_text_as(plan.type, value.text, into) || refuse(plan, "it is no value of the column's type");
 }
 

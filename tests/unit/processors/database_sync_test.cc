@@ -96,7 +96,9 @@ TEST_F(DatabaseSyncTest, NumericKeepsEveryDigit) {
     auto sink = make_sink("numbers", R"({"columns": {"n": "$value", "was": "$value", "o": "$offset"}})");
     ASSERT_TRUE(sink->open(four_));
     const std::vector<std::string> numbers = {"0", "-0.0", "1", "-1", "9999", "10000", "10001", "0.0001", "0.00001", "-0.000123456789", "123456789012345678901234567890",
-                                              "100000000", "1.10", "1e5", "1.5E-7", "-12345.678e3", "0.1e-20", "7e40", "NaN", "00012.500"};
+                                              "100000000", "1.10", "1e5", "1.5E-7", "-12345.678e3", "0.1e-20", "7e40", "NaN", "00012.500",
+                                              "1234567890123456", "12345678901234567", "-9999999999999999.9999999999999999", "0.0000000000000001",
+                                              "0.00000000000000001", "0000.0000", "10000.0001", "120000", "1.", "-0", "99990000.00009999"};
     std::vector<TestRecord> records;
     for (const auto& number : numbers) records.push_back({number});
     EXPECT_EQ(write(*sink, four_, 0, records).kind, Kind::accepted);

@@ -45,6 +45,34 @@ TEST(JsonFields, SaysWhatIsNoJson) {
         EXPECT_EQ(read({"/a"}, document).front().substr(0, 8), "problem:") << document;
 }
 
+TEST(JsonFields, ReadsADocumentWhereItLiesLikeACopy) {
+    for (const std::string document :
+         {R"({"a":1,"b":"x"})", R"({"b":"q\"\u00e9","a":{"c":[1,"]"]}})", R"( {"a" : true , "b":null} )", "[1,2]", "", "{", "{\"a\":", "{\"a\":1", "17", "{\"a\":tru",
+          "{\"a\":\"open}", "{\"a\":\"\xc3", "{\"a\":12"}) {
+        // What follows would complete it.
+        for (const char* follows : {"\"}", "e\":1}", "3}", "}", "\xa9\"}", "\n{\"a\":2}"}) {
+            const std::string around = document + follows + std::string(64, '"');
+            JsonFields fields({"/a", "/b", "/a/c"});
+            const std::string_view in_place(around.data(), document.size());
+            std::vector<std::string> found;
+            if (const auto* values = fields.read(in_place, around.size() - document.size()))
+                for (const auto& value : *values) found.push_back(describe(value));
+            else found = {"problem: " + fields.problem()};
+            EXPECT_EQ(found, read({"/a", "/b", "/a/c"}, document)) << document << " followed by " << follows;
+        }
+    }
+}
+
+TEST(JsonFields, SaysWhereANulMayBe) {
+    JsonFields fields({"/a", "/b", "/c"});
+    const auto* values = fields.read(std::string_view("{\"a\":\"x\",\"b\":\"\\u0000\",\"c\":12\0}", 30));
+    ASSERT_TRUE(values);
+    EXPECT_FALSE((*values)[0].may_hold_nul);
+    EXPECT_TRUE((*values)[1].may_hold_nul);
+    EXPECT_TRUE((*values)[2].may_hold_nul);
+    EXPECT_EQ(read({"/a"}, std::string_view("{\"a\":\"x\0y\"}", 11)).front().substr(0, 8), "problem:");
+}
+
 TEST(JsonFields, OneDocumentLeavesNothingForTheNext) {
     JsonFields fields({"/a", "/b"});
     ASSERT_TRUE(fields.read(R"({"a":1,"b":2})"));
