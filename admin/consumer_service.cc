@@ -218,7 +218,9 @@ Answer<ConsumerView> ConsumerService::stop(const std::string& consumer_id, const
     auto here = settled_view(*stored);
     if (!here.settled) return here;
     // INACTIVE is said when it is so everywhere.
-    const bool settled = replicas_.wait_applied(consumer_id, stored->revision, kReplicaLimit);
+    const Counted waiter(waiting_);
+    const auto limit = waiter.mine() <= kMaxWaiting ? kReplicaLimit : std::chrono::milliseconds{0};
+    const bool settled = replicas_.wait_applied(consumer_id, stored->revision, limit);
     auto everywhere = view(std::move(*stored));
     everywhere.settled = settled;
     return everywhere;

@@ -106,7 +106,8 @@ std::string BlockTransaction::fence(const RowBlock& block) const {
 // committed offset, which may be further.
 std::string BlockTransaction::local_settings(const RowBlock& block) const {
     const bool first = std::ranges::any_of(block.moves(), [](const auto& move) { return !move.dropped && !move.from; });
-    return first && synchronous_commit_ == "off" ? "; SET LOCAL synchronous_commit TO on" : "";
+    // Also where the option says nothing: the server, the role or the database may have it off.
+    return first && (synchronous_commit_ == "off" || synchronous_commit_.empty()) ? "; SET LOCAL synchronous_commit TO on" : "";
 }
 
 DatabaseResult<void> BlockTransaction::write(DatabaseConnection& connection, const RowBlock& block) const {

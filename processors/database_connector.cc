@@ -26,7 +26,7 @@ Result<std::set<std::string>> addresses_of(const std::string& host) {
         if (DatabaseDsn::check_values({{"host", text.data()}}, "")) addresses.insert(text.data());
     }
     ::freeaddrinfo(found);
-    if (addresses.empty()) return fatal("the host " + host + " of db_dsn leads to link-local addresses only, where no database may be");
+    if (addresses.empty()) return fatal("the host " + host + " of db_dsn leads to link-local or metadata addresses only, where no database may be");
     return addresses;
 }
 

@@ -1,13 +1,12 @@
 #include "processors/database_dsn.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
 #include <vector>
 
+#include "processors/address_rules.h"
 #include "processors/secrets.h"
 
 namespace fetcher {
@@ -32,6 +31,18 @@ std::string allowed_words() {
     std::string words;
     for (const auto name : kAllowed) words.append(words.empty() ? "" : ", ").append(name);
     return words;
+}
+
+// Only what libpq knows is repeated: anything else may be a part of a password.
+std::string unknown(const std::string& keyword) {
+    constexpr std::array<std::string_view, 34> kOthers = {
+        "hostaddr", "service", "passfile", "options", "client_encoding", "fallback_application_name", "keepalives", "keepalives_idle",
+        "keepalives_interval", "keepalives_count", "tcp_user_timeout", "replication", "gssencmode", "gssdelegation", "krbsrvname", "gsslib",
+        "sslcompression", "sslcert", "sslkey", "sslpassword", "sslcertmode", "sslcrl", "sslcrldir", "sslsni", "ssl_min_protocol_version",
+        "ssl_max_protocol_version", "sslnegotiation", "requirepeer", "requiressl", "require_auth", "channel_binding", "target_session_attrs",
+        "load_balance_hosts", "scram_client_key"};
+    const bool known = std::ranges::find(kOthers, keyword) != kOthers.end();
+    return known ? "has \"" + keyword + '"' : "has a keyword that PostgreSQL does not know";
 }
 
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
@@ -167,7 +178,13 @@ Parts read_keywords(std::string_view text) {
 }
 
 Parts read_parts(std::string_view text) {
-    if (text.starts_with("postgresql://") || text.starts_with("postgres://")) return UrlReader(text).read();
+    if (text.starts_with("postgresql://") || text.starts_with("postgres://")) {
+        auto parts = UrlReader(text).read();
+        // A password with a / in it ends what is read as the host, and its rest would pass for the name of a database.
+        const auto odd = [](const Part& part) { return part.keyword == "dbname" && part.value.find_first_of("/@") != std::string::npos; };
+        if (parts && std::ranges::any_of(*parts, odd)) return fatal("has a / or @ where it names the database; write those of a password as %2F and %40");
+        return parts;
+    }
     if (text.find("://") != std::string_view::npos) return fatal(kForms);
     return read_keywords(text);
 }
@@ -179,19 +196,17 @@ bool is_number(std::string_view text, unsigned least, unsigned most) {
 }
 
 // Never a place where databases are: the metadata services of clouds live there.
-bool is_link_local(const std::string& host) {
-    in_addr v4{};
-    in6_addr v6{};
-    if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 16) == 0xA9FE;
-    if (inet_pton(AF_INET6, host.c_str(), &v6) != 1) return false;
-    return IN6_IS_ADDR_LINKLOCAL(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 0xA9 && v6.s6_addr[13] == 0xFE);
+bool is_never_allowed(const std::string& host) {
+    const auto address = IpAddress::parse(host);
+    return address && AddressRules().objection(host, *address);
 }
 
 std::string host_problem(const std::string& host) {
     if (host.empty()) return "names no host";
     if (host.starts_with('/') || host.starts_with('@')) return "names a socket as its host; only TCP is allowed: give a host name or address";
     if (host.find(',') != std::string::npos) return "names several hosts; give one, a name that moves with the primary if need be";
-    if (is_link_local(host)) return "names a link-local address, where no database may be";
+    if (host.find('%') != std::string::npos) return "has a % in its host; an address with a zone is link-local, where no database may be";
+    if (is_never_allowed(host)) return "names a link-local or metadata address, where no database may be";
     return {};
 }
 
@@ -220,7 +235,7 @@ Result<DatabaseDsn> DatabaseDsn::parse(std::string_view text) {
     DatabaseDsn dsn;
     for (auto& part : *parts) {
         if (std::ranges::find(kAllowed, part.keyword) == kAllowed.end())
-            return fatal("has \"" + part.keyword + "\", which is not allowed; allowed: " + allowed_words());
+            return fatal(unknown(part.keyword) + ", which is not allowed; allowed: " + allowed_words());
         if (!dsn.keywords_.emplace(part.keyword, std::move(part.value)).second) return fatal("has " + part.keyword + " twice");
     }
     if (!dsn.keywords_.contains("host")) return fatal(std::string("names no host; it ") + kForms);

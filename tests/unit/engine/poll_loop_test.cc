@@ -196,9 +196,13 @@ TEST(PollLoop, APartitionThatHasMuchLeavesRoomInTheLanesForTheOthers) {
     const std::string value(100'000, 'v');
     for (int64_t offset = 0; offset < 300; offset++) loop.source.append(0, offset, value);
     loop.source.assign_partitions({0, 1});
-    ASSERT_TRUE(loop.wait_for([&] { return loop.snapshot().processors.size() == 1 && loop.snapshot().processors[0].queue_batches == Lane::kDepth / 2; }));
+    const auto queued = [&] {
+        const auto seen = loop.snapshot();
+        return seen.processors.empty() ? 0 : seen.processors[0].queue_batches;
+    };
+    EXPECT_TRUE(loop.wait_for([&] { return queued() == Lane::kDepth / 2; })) << queued() << ' ' << loop.snapshot().memory_bytes;
     loop.source.append(1, 0, "0");
-    EXPECT_TRUE(loop.wait_for([&] { return loop.snapshot().processors[0].queue_batches == Lane::kDepth / 2 + 1; }));
+    EXPECT_TRUE(loop.wait_for([&] { return queued() == Lane::kDepth / 2 + 1; })) << queued();
     store.uncork();
     ASSERT_TRUE(store.wait_rows(301));
 }
