@@ -44,7 +44,7 @@ class Combiner {
   public:
     explicit Combiner(Desired desired) : desired_(desired) {}
 
-    void add(const ConsumerPart& part, bool own) {
+    void add(const ConsumerPart& part) {
         add_counts(part.seen);
         if (!part.alive) {
             dead_.push_back(&part);
@@ -60,19 +60,13 @@ class Combiner {
                 add_partition(p);
             }
         result_.parts.push_back({part.instance_id, true, std::move(health), std::move(partitions)});
-        if (!own) others_.push_back(result_.parts.size() - 1);
     }
 
     CombinedHealth finish() {
         const bool anybody_reads = !partitions_.empty();
-        for (size_t i = 0; i < result_.parts.size(); ++i) {
-            const auto& part = result_.parts[i];
-            if (part.alive && !(anybody_reads && is_only_idle(part.health)))
-                add_health(part, std::find(others_.begin(), others_.end(), i) != others_.end());
-        }
-        if (result_.health.status.empty()) {  // all are idle while a partition is there: cannot be, but must not be empty
-            result_.health.status = desired_ == Desired::running ? "ACTIVE" : "INACTIVE";
-            result_.health.state = desired_ == Desired::running ? "ok" : "stopped";
+        for (const auto& part : result_.parts) {
+            const bool own = &part == &result_.parts.front();
+            if (part.alive && !(anybody_reads && is_only_idle(part.health))) add_health(part, own);
         }
         for (const auto* dead : dead_) add_orphans(*dead);
         if (any_pipeline_) {
@@ -116,13 +110,13 @@ class Combiner {
         if (!is_new && p.durable > at->second.durable) at->second = p;
     }
 
-    void add_health(const PartHealth& part, bool other) {
+    void add_health(const PartHealth& part, bool own) {
         auto& sum = result_.health;
         if (sum.status.empty() || status_rank(part.health.status) > status_rank(sum.status)) sum.status = part.health.status;
         if (sum.state.empty() || rank(part.health.state) > rank(sum.state)) sum.state = part.health.state;
         take_earlier(sum.next_retry_at, part.health.next_retry_at);
         for (auto reason : part.health.reasons) {
-            if (other) reason.detail = "on " + part.instance_id + ": " + reason.detail;
+            if (!own) reason.detail = "on " + part.instance_id + ": " + reason.detail;
             sum.reasons.push_back(std::move(reason));
         }
     }
@@ -148,15 +142,14 @@ class Combiner {
     bool any_pipeline_ = false;
     std::map<int32_t, PartitionSnapshot> partitions_;
     std::vector<const ConsumerPart*> dead_;
-    std::vector<size_t> others_;  // indices of parts
 };
 
 }  // namespace
 
 CombinedHealth combine_health(Desired desired, const ConsumerPart& own, const std::vector<ConsumerPart>& others) {
     Combiner combiner(desired);
-    combiner.add(own, true);
-    for (const auto& other : others) combiner.add(other, false);
+    combiner.add(own);
+    for (const auto& other : others) combiner.add(other);
     return combiner.finish();
 }
 

@@ -32,7 +32,7 @@ struct CombinedHealth {
     std::vector<PartHealth> parts;
 };
 
-// own is the first of the parts in the answer.
+// own, which is alive, is the first of the parts in the answer.
 CombinedHealth combine_health(Desired desired, const ConsumerPart& own, const std::vector<ConsumerPart>& others);
 
 }  // namespace fetcher

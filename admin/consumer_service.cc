@@ -36,7 +36,8 @@ class Counted {
     ~Counted() { count_.fetch_sub(1); }
     Counted(const Counted&) = delete;
     Counted& operator=(const Counted&) = delete;
-    int mine() const { return mine_; }
+    // How long this one may wait.
+    std::chrono::milliseconds up_to(std::chrono::milliseconds limit) const { return mine_ <= kMaxWaiting ? limit : std::chrono::milliseconds{0}; }
 
   private:
     std::atomic<int>& count_;
@@ -76,8 +77,7 @@ ConsumerView ConsumerService::view(StoredConsumer consumer, const ReplicaBoard::
 ConsumerView ConsumerService::settled_view(StoredConsumer consumer) {
     reconciler_.poke();
     const Counted waiter(waiting_);
-    const auto limit = waiter.mine() <= kMaxWaiting ? wait_limit_ : std::chrono::milliseconds{0};
-    const bool settled = reconciler_.wait_applied(consumer.consumer_id, consumer.revision, limit);
+    const bool settled = reconciler_.wait_applied(consumer.consumer_id, consumer.revision, waiter.up_to(wait_limit_));
     auto seen = view(std::move(consumer));
     seen.settled = settled;
     return seen;
@@ -219,8 +219,7 @@ Answer<ConsumerView> ConsumerService::stop(const std::string& consumer_id, const
     if (!here.settled) return here;
     // INACTIVE is said when it is so everywhere.
     const Counted waiter(waiting_);
-    const auto limit = waiter.mine() <= kMaxWaiting ? kReplicaLimit : std::chrono::milliseconds{0};
-    const bool settled = replicas_.wait_applied(consumer_id, stored->revision, limit);
+    const bool settled = replicas_.wait_applied(consumer_id, stored->revision, waiter.up_to(kReplicaLimit));
     auto everywhere = view(std::move(*stored));
     everywhere.settled = settled;
     return everywhere;
@@ -241,8 +240,8 @@ Answer<void> ConsumerService::remove(const std::string& consumer_id, const Preco
     spdlog::info("consumer {}: deleted", consumer_id);
     reconciler_.poke();
     const Counted waiter(waiting_);
-    reconciler_.wait_gone(consumer_id, waiter.mine() <= kMaxWaiting ? wait_limit_ : std::chrono::milliseconds{0});
-    replicas_.wait_gone(consumer_id, waiter.mine() <= kMaxWaiting ? kReplicaLimit : std::chrono::milliseconds{0});
+    reconciler_.wait_gone(consumer_id, waiter.up_to(wait_limit_));
+    replicas_.wait_gone(consumer_id, waiter.up_to(kReplicaLimit));
     return {};
 }
 

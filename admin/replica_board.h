@@ -64,8 +64,7 @@ class ReplicaBoard {
     bool shared() const { return store_ != nullptr; }
     const Instance& self() const { return self_; }
     View view() const;
-    // Waits until no living replica has a pipeline of the consumer older than the revision, or, without a revision, knows the consumer at
-    // all. False on timeout.
+    // Waits until the revision has had its effect in every living replica, or none of them knows the consumer any more. False on timeout.
     bool wait_applied(const std::string& consumer_id, int64_t revision, std::chrono::milliseconds timeout);
     bool wait_gone(const std::string& consumer_id, std::chrono::milliseconds timeout);
 

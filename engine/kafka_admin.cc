@@ -1,7 +1,6 @@
 #include "engine/kafka_admin.h"
 
 #include <algorithm>
-#include <memory>
 #include <thread>
 #include <vector>
 
@@ -22,17 +21,12 @@ Millis left(Deadline deadline) {
 
 // A consumer that never subscribes, so it joins no group. A lighter kind will not do: when the coordinator is not there yet, librdkafka
 // 2.14 asks the client's own group for it, and a client without a group crashes.
-struct LeaveWithoutClosing {
-    void operator()(rd_kafka_t* client) const { rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE); }
-};
-using AdminClient = std::unique_ptr<rd_kafka_t, LeaveWithoutClosing>;
-
-KafkaAdmin::Answer<AdminClient> connect(const std::string& servers, const std::string& group) {
+KafkaAdmin::Answer<KafkaConsumerHandle> connect(const std::string& servers, const std::string& group) {
     auto conf = make_kafka_conf({{"client.id", "kafka-fetcher-monitor"}, {"bootstrap.servers", servers}, {"group.id", group}});
     if (!conf) return failed(Kind::refused, conf.error().reason);
     auto client = make_kafka_client(RD_KAFKA_CONSUMER, std::move(*conf));
     if (!client) return failed(Kind::refused, client.error().reason);
-    return AdminClient(client->release());
+    return KafkaConsumerHandle(client->release());
 }
 
 // Whether the cluster knows the group: it has members, or somebody committed something in its name.

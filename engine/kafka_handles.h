@@ -17,6 +17,9 @@ using Holder = std::unique_ptr<T, DestroyWith<T, Destroy>>;
 
 using KafkaConf = Holder<rd_kafka_conf_t, rd_kafka_conf_destroy>;
 using KafkaHandle = Holder<rd_kafka_t, rd_kafka_destroy>;
+// A consumer: whoever wants it closed closes it with a deadline; destroying must not begin a close without one.
+inline void destroy_without_closing(rd_kafka_t* client) { rd_kafka_destroy_flags(client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE); }
+using KafkaConsumerHandle = Holder<rd_kafka_t, destroy_without_closing>;
 using KafkaQueue = Holder<rd_kafka_queue_t, rd_kafka_queue_destroy>;
 using KafkaEvent = Holder<rd_kafka_event_t, rd_kafka_event_destroy>;
 using KafkaPartitionList = Holder<rd_kafka_topic_partition_list_t, rd_kafka_topic_partition_list_destroy>;

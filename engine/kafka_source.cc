@@ -108,17 +108,10 @@ struct KafkaSource::Client {
     int doorbell;
     SourceEvents* events = nullptr;  // nullptr before subscribe() and after close()
     std::vector<rd_kafka_message_t*> messages = std::vector<rd_kafka_message_t*>(kMaxMessages);
-    KafkaHandle handle;
+    KafkaConsumerHandle handle;  // outlives the queues below
     KafkaQueue consumer_queue;
     KafkaQueue answers;  // of commits and questions that nobody waits for
     bool closed = false;
-
-    ~Client() {
-        consumer_queue.reset();
-        answers.reset();
-        // Whoever closed did so with a deadline; destroying must not begin a close without one.
-        if (handle) rd_kafka_destroy_flags(handle.release(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-    }
 
     KafkaPartitionList list(const std::vector<PartitionStart>& starts) const {
         KafkaPartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(starts.size())));
@@ -233,7 +226,7 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::create(const KafkaSourceOption
     rd_kafka_conf_set_error_cb(conf->get(), Client::on_error);
     auto handle = make_kafka_client(RD_KAFKA_CONSUMER, std::move(*conf));
     if (!handle) return tl::unexpected(handle.error());
-    client->handle = std::move(*handle);
+    client->handle.reset(handle->release());
     rd_kafka_poll_set_consumer(client->handle.get());
     client->consumer_queue.reset(rd_kafka_queue_get_consumer(client->handle.get()));
     client->answers.reset(rd_kafka_queue_new(client->handle.get()));

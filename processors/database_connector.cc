@@ -1,32 +1,23 @@
 #include "processors/database_connector.h"
 
-#include <arpa/inet.h>
-#include <netdb.h>
-#include <sys/socket.h>
-
-#include <array>
-#include <set>
+#include <chrono>
 #include <utility>
+#include <vector>
 
+#include "engine/host_resolver.h"
 #include "processors/database_dsn.h"
 
 namespace fetcher {
 namespace {
 
+constexpr std::chrono::seconds kResolveTimeout{8};
+
 // The addresses of a host; link-local ones, to which a name may lead too, are left out.
-Result<std::set<std::string>> addresses_of(const std::string& host) {
-    addrinfo hints{}, *found = nullptr;
-    hints.ai_socktype = SOCK_STREAM;
-    const int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &found);
-    if (error != 0) return transient("the host " + host + " of db_dsn cannot be resolved: " + ::gai_strerror(error));
-    std::set<std::string> addresses;
-    for (const auto* entry = found; entry; entry = entry->ai_next) {
-        std::array<char, NI_MAXHOST> text{};
-        if (::getnameinfo(entry->ai_addr, entry->ai_addrlen, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST) != 0) continue;
-        if (DatabaseDsn::check_values({{"host", text.data()}}, "")) addresses.insert(text.data());
-    }
-    ::freeaddrinfo(found);
-    if (addresses.empty()) return fatal("the host " + host + " of db_dsn leads to link-local or metadata addresses only, where no database may be");
+Result<std::vector<std::string>> addresses_of(const std::string& host) {
+    auto addresses = resolve_host(host, std::chrono::steady_clock::now() + kResolveTimeout);
+    if (!addresses) return transient("db_dsn: " + addresses.error().reason);
+    std::erase_if(*addresses, [](const auto& address) { return !DatabaseDsn::check_values({{"host", address}}, ""); });
+    if (addresses->empty()) return fatal("the host " + host + " of db_dsn leads to link-local or metadata addresses only, where no database may be");
     return addresses;
 }
 
