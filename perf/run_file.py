@@ -90,6 +90,7 @@ def main():
     parser.add_argument("--folder", default="/dev/shm", help="where files are written: a tmpfs (default) or a disk")
     parser.add_argument("--json", help="file for every single figure")
     options = parser.parse_args()
+    options.folder = str(pathlib.Path(options.folder).resolve())  # a sink takes absolute paths only
     kinds = [CONTENDERS[name] for name in options.contenders.split(",")]
     if KafkaConnect in kinds and not CONNECT_LIBS.exists():
         subprocess.run([ROOT / "scripts/kafka", "connect-libs"], check=True)
