@@ -61,7 +61,8 @@ def test_each_replica_answers_for_all(replicas, cluster, group, out_folder):
         wait_until(lambda replica=replica: whole(replica)[:6] == expected, 10, lambda replica=replica: f"{whole(replica)} is {expected}")
     known, current = instances(replicas[1])
     assert known.keys() == {"r0", "r1", "r2"} and current and known["r1"]["self"]
-    assert sum(item["partitions"] for item in known.values()) == PARTITIONS
+    # What another one reports is up to half a second old, so a partition that has moved may be counted twice until its next report.
+    wait_until(lambda: sum(item["partitions"] for item in instances(replicas[1])[0].values()) == PARTITIONS, 10, "each is counted once")
 
     # INACTIVE is said when it is so everywhere.
     assert replicas[2].expect(200, "POST", f"/api/consumers/{consumer_id}/stop")["status"] == "INACTIVE"
