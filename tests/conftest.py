@@ -1,4 +1,4 @@
-"""Fixtures of the black-box tests. They need a built server (KAFKA_FETCHER_BINARY, default build/release/kafka-fetcher) and a real broker
+"""Fixtures of the black-box tests, of integration/ and faults/ alike. They need a built server (KAFKA_FETCHER_BINARY, default build/release/kafka-fetcher) and a real broker
 (KAFKA_BOOTSTRAP_SERVERS, default 127.0.0.1:9092; scripts/kafka start). Everything a test starts, it ends."""
 
 import os
@@ -42,7 +42,7 @@ def postgres_server(tmp_path_factory):
 
 
 @pytest.fixture
-def make_server(tmp_path, cluster, request):
+def make_server(tmp_path, request):
     """make_server(**options) -> a Server that does not run yet. Those left running are ended; their logs, and how
     one ended that ended by itself, are shown if the test fails. With TEST_STORE=postgres in the environment, each keeps its configuration
     in a database of its own, unless the test says where."""
@@ -54,7 +54,7 @@ def make_server(tmp_path, cluster, request):
         folder = tmp_path / (name or f"server{len(servers)}")
         if os.environ.get("TEST_STORE") == "postgres" and "DATABASE_URL" not in options:
             options["DATABASE_URL"] = request.getfixturevalue("postgres_server").make_database()
-        server = Server(folder, servers_address or cluster.servers, **options)
+        server = Server(folder, servers_address or request.getfixturevalue("cluster").servers, **options)
         servers.append(server)
         return server
 
