@@ -35,6 +35,14 @@ struct Position {
     bool authoritative = false;
 };
 
+// A record that can never be written.
+struct BadRecord {
+    uint32_t index = 0;  // in its batch
+    std::string why;     // for a person
+
+    bool operator==(const BadRecord&) const = default;
+};
+
 // How a processor tells the engine what is safe on stable storage. Thread: any; lock-free.
 class Acks {
   public:
@@ -49,8 +57,12 @@ class Acks {
     // For processors that keep batches (Outcome::held) and deliver them on threads of their own:
     // The processor reads the batch no more. Once for each that it held, at the latest when the processor is destroyed.
     virtual void give_back(const Batch&) {}
-    // Records of a held batch that can never be written (ascending indices, at least one); everything before them is durable or will be.
-    virtual void refused(const Batch&, const std::vector<uint32_t>&, const std::string&) {}
+    // Records of a held batch that can never be written (ascending indices, at least one). Waits until they are dead letters on stable
+    // storage. True: they are, the processor goes on as if it had written them. False: the consumer stops, and the processor delivers
+    // nothing behind the first of them; what comes before is durable or will be. Never called with a lock held that other calls wait for.
+    virtual bool refused(const Batch&, const std::vector<BadRecord>&) { return false; }
+    // Whether refused records become dead letters. If not, the first one ends the consumer.
+    virtual bool keeps_refused() const { return false; }
     // Something behind the worker's back is tried again at `next_try`; the health says why until recovered().
     virtual void retrying(const std::string&, std::chrono::system_clock::time_point) {}
     virtual void recovered() {}
@@ -62,19 +74,20 @@ struct Outcome {
         accepted,  // taken over; the processor will call Acks::durable by itself, at the latest in flush()
         held,      // like accepted, and the batch itself is kept and read until Acks::give_back; it goes on counting against the lane
         retry,     // nothing or a part of it was written and the same call may succeed later; the engine calls again with the same batch
-        bad,       // these records can never be written (indices in `bad`); nothing of the batch was written
+        bad,       // the records in `bad` can never be written, as many of them as are known. They become dead letters and the call comes
+                   // again with a copy of the batch that lacks them, or the consumer stops. Not from processors that hold batches
         fatal,     // the sink is not usable; the consumer goes to ERROR
     };
     Kind kind = Kind::durable;
-    std::string reason;         // for a person; empty for durable and accepted
-    std::vector<uint32_t> bad;  // ascending indices into the batch
+    std::string reason;          // for a person; empty for durable and accepted
+    std::vector<BadRecord> bad;  // by ascending index
 
     static Outcome durable() { return {}; }
     static Outcome accepted() { return {Kind::accepted, {}, {}}; }
     static Outcome held() { return {Kind::held, {}, {}}; }
     static Outcome retry(std::string why) { return {Kind::retry, std::move(why), {}}; }
     static Outcome fatal(std::string why) { return {Kind::fatal, std::move(why), {}}; }
-    static Outcome bad_records(std::vector<uint32_t> which, std::string why) { return {Kind::bad, std::move(why), std::move(which)}; }
+    static Outcome bad_records(std::vector<BadRecord> which) { return {Kind::bad, {}, std::move(which)}; }
     static Outcome of(const Error& error) { return error.kind == ErrorKind::transient ? retry(error.reason) : fatal(error.reason); }
 };
 

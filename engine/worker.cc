@@ -15,10 +15,10 @@ std::chrono::system_clock::time_point wall_time_in(std::chrono::milliseconds pau
 
 void count(std::atomic<uint64_t>& counter, uint64_t n) { counter.fetch_add(n, std::memory_order_relaxed); }
 
-std::string refusal(const Batch& batch, const std::vector<uint32_t>& bad, const std::string& why) {
-    if (bad.empty() || bad.front() >= batch.size()) return why;
+std::string refusal(const Batch& batch, const std::vector<BadRecord>& bad) {
+    FETCHER_INVARIANT(!bad.empty() && bad.back().index < batch.size(), "a bad record is one of its batch");
     return "the record at partition " + std::to_string(batch.partition()) + " offset " +
-           std::to_string(batch.record(bad.front()).offset()) + " was refused: " + why;
+           std::to_string(batch.record(bad.front().index).offset()) + " was refused: " + bad.front().why;
 }
 
 }  // namespace
@@ -57,9 +57,10 @@ void Worker::give_back(const Batch& batch) {
     acks_.push(Ack{.kind = Ack::Kind::given_back, .processor = index_, .batch = const_cast<Batch*>(&batch)});
 }
 
-void Worker::refused(const Batch& batch, const std::vector<uint32_t>& bad, const std::string& why) {
-    count(metrics_.errors, 1);
-    acks_.push(Ack{.kind = Ack::Kind::failed, .processor = index_, .text = refusal(batch, bad, why)});
+bool Worker::refused(const Batch& batch, const std::vector<BadRecord>& bad) {
+    count(metrics_.errors, bad.size());
+    acks_.push(Ack{.kind = Ack::Kind::failed, .processor = index_, .text = refusal(batch, bad)});
+    return false;
 }
 
 void Worker::retrying(const std::string& why, std::chrono::system_clock::time_point next_try) {
@@ -279,7 +280,7 @@ bool Worker::accept(const Outcome& outcome, const Batch* batch) {
     count(metrics_.errors, 1);
     broken_ = true;
     const bool bad = outcome.kind == Outcome::Kind::bad && batch;
-    push({.kind = Ack::Kind::failed, .text = bad ? refusal(*batch, outcome.bad, outcome.reason) : outcome.reason});
+    push({.kind = Ack::Kind::failed, .text = bad ? refusal(*batch, outcome.bad) : outcome.reason});
     return false;
 }
 

@@ -45,7 +45,7 @@ class Worker final : public Acks {
     void durable(const std::shared_ptr<Assignment>& assignment, int64_t next_offset) override;
     void failed(Error error) override;
     void give_back(const Batch& batch) override;
-    void refused(const Batch& batch, const std::vector<uint32_t>& bad, const std::string& why) override;
+    bool refused(const Batch& batch, const std::vector<BadRecord>& bad) override;
     void retrying(const std::string& why, std::chrono::system_clock::time_point next_try) override;
     void recovered() override;
 

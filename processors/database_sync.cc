@@ -87,11 +87,11 @@ Outcome DatabaseSync::write(const Batch& batch, size_t first) {
     }
     if (!bad) return Outcome::accepted();
     if (auto obstacle = lane.writer->drain()) return *obstacle;  // the good ones before it come first
-    return Outcome::bad_records({bad->index}, bad->why);
+    return Outcome::bad_records({*bad});
 }
 
 // Hands over records from `from` on until the block is full, the batch ends, or one cannot be encoded.
-std::optional<DatabaseSync::BadRecord> DatabaseSync::append(Partition& partition, Lane& lane, RowBlock& block, const Batch& batch, size_t from) {
+std::optional<BadRecord> DatabaseSync::append(Partition& partition, Lane& lane, RowBlock& block, const Batch& batch, size_t from) {
     if (block.empty()) lane.encoder->begin_block();
     const uint32_t move = block.move_index(*partition.assignment);
     std::optional<BadRecord> bad;

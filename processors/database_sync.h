@@ -41,10 +41,6 @@ class DatabaseSync final : public Processor {
         std::unique_ptr<RowEncoder> encoder;
         std::unique_ptr<DatabaseWriter> writer;
     };
-    struct BadRecord {
-        uint32_t index = 0;
-        std::string why;
-    };
 
     Lane& lane_of(int32_t partition) { return lanes_[static_cast<size_t>(partition) % lanes_.size()]; }
     DatabaseResult<void> set_up();

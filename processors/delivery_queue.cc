@@ -290,7 +290,7 @@ void DeliveryQueue::refuse(const Job& job, const std::string& why) {
     job.feed_->stuck = true;
     tell(*job.feed_);
     const auto& piece = job.range_->pieces.front();
-    acks_->refused(*piece.batch, {piece.first}, why);
+    acks_->refused(*piece.batch, {{piece.first, why}});
     drained_.notify_all();
 }
 

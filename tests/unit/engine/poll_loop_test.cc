@@ -271,7 +271,7 @@ TEST(PollLoop, AFatalFailureEndsTheLoopWithItsReasonAndCommitsNothingMore) {
 
 TEST(PollLoop, ABadRecordEndsTheLoopNamingItsOffset) {
     FakeStore store;
-    store.answer_writes(Outcome::bad_records({2}, "not JSON"), 1);
+    store.answer_writes(Outcome::bad_records({{2, "not JSON"}}), 1);
     RunningLoop loop({&store});
     append_numbers(loop.source, 0, 0, 10);
     loop.source.assign_partitions({0});

@@ -121,7 +121,8 @@ TEST_F(DatabaseSyncTest, WhatIsNoValueOfItsColumnIsABadRecordAndThoseBeforeItLan
         ASSERT_TRUE(sink->open(assignment));
         const auto outcome = write(*sink, assignment, 0, {{"{}"}, {"{\"x\":null}"}, {"{\"x\":" + std::string(value) + "}"}, {"{}"}});
         EXPECT_EQ(outcome.kind, Kind::bad) << type << " " << value;
-        EXPECT_EQ(outcome.bad, (std::vector<uint32_t>{2}));
+        ASSERT_EQ(outcome.bad.size(), 1u);
+        EXPECT_EQ(outcome.bad.front().index, 2u);
         EXPECT_EQ(one("SELECT count(*) FROM " + named(table)), "2") << type << " " << value;
         EXPECT_EQ(one("SELECT next FROM " + named("fetcher_positions") + " WHERE target = '" + named(table) + "'"), "2");
     }
@@ -134,7 +135,7 @@ TEST_F(DatabaseSyncTest, TextThatPostgreSqlCannotHoldIsABadRecord) {
         ASSERT_TRUE(sink->open(assignment));
         const auto outcome = write(*sink, assignment, 0, {{"good"}, {value}});
         EXPECT_EQ(outcome.kind, Kind::bad);
-        EXPECT_NE(outcome.reason.find("bytea"), std::string::npos) << outcome.reason;
+        EXPECT_NE(outcome.bad.front().why.find("bytea"), std::string::npos) << outcome.bad.front().why;
     }
     auto sink = make_sink("bytes", R"({"value_type": "bytea"})");
     ASSERT_TRUE(sink->open(four_));
@@ -187,7 +188,7 @@ TEST_F(DatabaseSyncTest, UpsertKeepsTheLastOfEachKeyAndDeletes) {
     EXPECT_EQ(rows("SELECT id, v FROM " + named("state") + " ORDER BY id"), (Lines{"2|e", "3|f"}));
     const auto outcome = write(*sink, four_, 9, {{R"({"v":"g"})", "{}"}});
     EXPECT_EQ(outcome.kind, Kind::bad);
-    EXPECT_NE(outcome.reason.find("key column \"id\" is null"), std::string::npos) << outcome.reason;
+    EXPECT_NE(outcome.bad.front().why.find("key column \"id\" is null"), std::string::npos) << outcome.bad.front().why;
 }
 
 TEST_F(DatabaseSyncTest, AnUpsertWithARefusedRowKeepsItsOrder) {

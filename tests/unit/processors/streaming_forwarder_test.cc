@@ -70,8 +70,9 @@ class EngineSide final : public Acks {
         changed_.notify_all();
     }
     void failed(Error error) override { end(error.reason); }
-    void refused(const Batch& batch, const std::vector<uint32_t>& bad, const std::string& why) override {
-        end("offset " + std::to_string(batch.record(bad.front()).offset()) + ": " + why);
+    bool refused(const Batch& batch, const std::vector<BadRecord>& bad) override {
+        end("offset " + std::to_string(batch.record(bad.front().index).offset()) + ": " + bad.front().why);
+        return false;
     }
     void give_back(const Batch& batch) override {
         const std::lock_guard lock(mutex_);
