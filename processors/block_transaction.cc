@@ -124,51 +124,46 @@ DatabaseResult<void> BlockTransaction::write(DatabaseConnection& connection, con
     return rolled_back(connection, std::move(done.error()));
 }
 
-DatabaseResult<std::optional<std::pair<size_t, std::string>>> BlockTransaction::land(DatabaseConnection& connection, const RowBlock& block,
-                                                                                     const Rows& rows, size_t begin, size_t end) const {
-    const auto pieces = block.pieces({rows.begin() + static_cast<ptrdiff_t>(begin), rows.begin() + static_cast<ptrdiff_t>(end)});
+DatabaseResult<void> BlockTransaction::land(DatabaseConnection& connection, const RowBlock& block, Rows rows, bool only_first,
+                                            std::vector<RefusedRow>& refused) const {
+    const auto is_behind = [&](uint32_t row) {
+        return std::ranges::any_of(refused, [&](const auto& bad) { return block.rows()[bad.index].move == block.rows()[row].move; });
+    };
+    if (only_first) std::erase_if(rows, is_behind);
+    if (rows.empty()) return {};
     const std::string clear = table_.shape.upsert ? std::string("TRUNCATE ") + kStage + "; " : "";
-    auto done = connection.run("SAVEPOINT piece; " + clear + joined(row_statements(), "; ") + "; RELEASE SAVEPOINT piece", framed(pieces));
-    if (done) return std::nullopt;
+    auto done = connection.run("SAVEPOINT piece; " + clear + joined(row_statements(), "; ") + "; RELEASE SAVEPOINT piece", framed(block.pieces(rows)));
+    if (done) return {};
     if (done.error().kind != Kind::row) return failed(std::move(done.error()));
     if (auto back = connection.run("ROLLBACK TO SAVEPOINT piece; RELEASE SAVEPOINT piece"); !back) return failed(std::move(back.error()));
-    if (end - begin == 1) return std::pair(begin, std::move(done.error().words));
-    const size_t middle = begin + (end - begin) / 2;
-    auto bad = land(connection, block, rows, begin, middle);
-    if (!bad || *bad) return bad;
-    return land(connection, block, rows, middle, end);
+    if (rows.size() == 1) {
+        refused.push_back({rows.front(), std::move(done.error().words)});
+        return {};
+    }
+    const auto middle = rows.begin() + static_cast<ptrdiff_t>(rows.size() / 2);
+    if (auto first = land(connection, block, Rows(rows.begin(), middle), only_first, refused); !first) return first;
+    return land(connection, block, Rows(middle, rows.end()), only_first, refused);
 }
 
-DatabaseResult<std::vector<BlockTransaction::BadRow>> BlockTransaction::land_all(DatabaseConnection& connection, RowBlock& block) const {
+DatabaseResult<std::vector<BlockTransaction::RefusedRow>> BlockTransaction::land_all(DatabaseConnection& connection, const RowBlock& block,
+                                                                                     bool only_first) const {
     auto begun = connection.run(kBegin + local_settings(block) + "; SET CONSTRAINTS ALL IMMEDIATE");
     if (!begun) return failed(std::move(begun.error()));
-    std::vector<Rows> rows(block.moves().size());
-    for (uint32_t i = 0; i < block.rows().size(); i++) rows[block.rows()[i].move].push_back(i);
-    std::vector<BadRow> all_bad;
-    for (uint32_t m = 0; m < rows.size(); m++) {
-        if (block.move(m).dropped || rows[m].empty()) continue;
-        auto bad = land(connection, block, rows[m], 0, rows[m].size());
-        if (!bad) return failed(std::move(bad.error()));
-        if (!*bad) continue;
-        const int64_t offset = block.rows()[rows[m][(*bad)->first]].offset;
-        block.move(m).to = offset;
-        all_bad.push_back({block.move(m).assignment->partition, offset, std::move((*bad)->second)});
-    }
-    auto fenced = connection.run(fence(block));
-    if (!fenced) {
-        if (fenced.error().sqlstate == "22012") fenced.error().kind = Kind::moved;
-        return failed(std::move(fenced.error()));
-    }
-    if (auto ended = connection.run("COMMIT"); !ended) return failed(std::move(ended.error()));
-    return all_bad;
+    std::vector<RefusedRow> refused;
+    // Of an upsert the last row of each key alone: what PostgreSQL would never see is not judged.
+    if (auto landed = land(connection, block, block.rows_to_write(), only_first, refused); !landed) return failed(std::move(landed.error()));
+    // Which of them are written in the end is decided without a transaction that holds locks meanwhile.
+    auto ended = connection.run(refused.empty() ? fence(block) + "; COMMIT" : "ROLLBACK");
+    if (ended) return refused;
+    if (refused.empty() && ended.error().statement == 0 && ended.error().sqlstate == "22012") ended.error().kind = Kind::moved;
+    return failed(std::move(ended.error()));
 }
 
-DatabaseResult<std::vector<BlockTransaction::BadRow>> BlockTransaction::write_up_to_bad_rows(DatabaseConnection& connection, RowBlock& block) const {
-    const auto before = block.moves();
-    auto done = land_all(connection, block);
-    if (done) return done;
-    block.moves() = before;
-    return rolled_back(connection, std::move(done.error()));
+DatabaseResult<std::vector<BlockTransaction::RefusedRow>> BlockTransaction::write_or_find_refused(DatabaseConnection& connection, const RowBlock& block,
+                                                                                                  bool only_first) const {
+    auto done = land_all(connection, block, only_first);
+    if (!done) return rolled_back(connection, std::move(done.error()));
+    return done;
 }
 
 DatabaseResult<BlockTransaction::Settled> BlockTransaction::settle(DatabaseConnection& connection, RowBlock& block) const {

@@ -7,7 +7,6 @@
 
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "processors/database_connection.h"
@@ -26,14 +25,13 @@ class BlockTransaction {
     // All or nothing. After a failure that leaves the connection usable the transaction is rolled back.
     DatabaseResult<void> write(DatabaseConnection& connection, const RowBlock& block) const;
 
-    struct BadRow {
-        int32_t partition = 0;
-        int64_t offset = 0;
-        std::string words;  // PostgreSQL's
+    struct RefusedRow {
+        uint32_t index = 0;  // in the block
+        std::string words;   // PostgreSQL's
     };
-    // After a failure of kind row: finds the first row of each partition that is refused, writes those before it, and shortens the moves
-    // to end there.
-    DatabaseResult<std::vector<BadRow>> write_up_to_bad_rows(DatabaseConnection& connection, RowBlock& block) const;
+    // After a failure of kind row: writes the rows part by part and so finds those that are refused: all of them, or the first of each
+    // partition. None: the block is committed. Some: nothing of it is written, and no transaction is left open.
+    DatabaseResult<std::vector<RefusedRow>> write_or_find_refused(DatabaseConnection& connection, const RowBlock& block, bool only_first) const;
 
     // What has become of positions that are not where we left them.
     struct Settled {
@@ -50,10 +48,9 @@ class BlockTransaction {
     std::vector<std::string> row_statements() const;
     std::string fence(const RowBlock& block) const;
     std::string local_settings(const RowBlock& block) const;
-    // Writes rows [begin, end) within the transaction up to the first that is refused; that one, if there is one.
-    DatabaseResult<std::optional<std::pair<size_t, std::string>>> land(DatabaseConnection& connection, const RowBlock& block, const Rows& rows,
-                                                                       size_t begin, size_t end) const;
-    DatabaseResult<std::vector<BadRow>> land_all(DatabaseConnection& connection, RowBlock& block) const;
+    // Writes the rows within the transaction, but for those that are refused.
+    DatabaseResult<void> land(DatabaseConnection& connection, const RowBlock& block, Rows rows, bool only_first, std::vector<RefusedRow>& refused) const;
+    DatabaseResult<std::vector<RefusedRow>> land_all(DatabaseConnection& connection, const RowBlock& block, bool only_first) const;
 
     const DatabaseTable table_;
     const ProcessorOwner owner_;

@@ -6,6 +6,7 @@ namespace fetcher {
 namespace {
 
 constexpr std::chrono::milliseconds kLook{500};       // how soon trouble of a writer is told
+constexpr std::chrono::milliseconds kLookForRoom{50};  // how soon batches that wait are handed over once there is room
 constexpr std::chrono::seconds kQuestionSilence{8};
 constexpr std::chrono::milliseconds kQuestions{2000};  // how long the connection for opening is kept
 
@@ -25,6 +26,11 @@ DatabaseSync::DatabaseSync(DatabaseSyncOptions options, ProcessorOwner owner, co
 RecordParts DatabaseSync::parts() const {
     const auto uses = [&](ColumnSource::Part part) { return std::ranges::any_of(options_.columns, [&](const auto& c) { return c.source.part == part; }); };
     return {.keys = uses(ColumnSource::Part::key), .headers = uses(ColumnSource::Part::headers)};
+}
+
+void DatabaseSync::bind(Acks& acks) {
+    acks_ = &acks;
+    holds_ = acks.keeps_refused();
 }
 
 Result<std::optional<Position>> DatabaseSync::open(const std::shared_ptr<Assignment>& assignment) {
@@ -56,7 +62,7 @@ DatabaseResult<void> DatabaseSync::set_up() {
     if (!table) return failed(std::move(table.error()));
     table_ = std::move(*table);
     for (size_t i = 0; i < options_.workers; i++) {
-        lanes_.push_back({std::make_unique<RowEncoder>(table_->shape),
+        lanes_.push_back({{}, std::make_unique<RowEncoder>(table_->shape),
                           std::make_unique<DatabaseWriter>(connector_, *acks_, BlockTransaction(*table_, owner_, options_.synchronous_commit),
                                                            BlockLimits{options_.max_batch_records, options_.max_batch_bytes})});
     }
@@ -74,49 +80,80 @@ DatabaseResult<std::optional<Position>> DatabaseSync::position_of(const Assignme
 Outcome DatabaseSync::write(const Batch& batch, size_t first) {
     const auto found = partitions_.find(batch.partition());
     FETCHER_INVARIANT(found != partitions_.end() && found->second.assignment == batch.assignment_ptr(), "a batch is of a partition that is open");
-    Partition& partition = found->second;
     Lane& lane = lane_of(batch.partition());
+    if (holds_) return hold(lane, batch, first);
     std::optional<BadRecord> bad;
-    while (!bad && partition.appended < batch.next_offset()) {
-        const auto obstacle = lane.writer->fill(batch.assignment(), [&](RowBlock& block) {
-            // After a retry a part of the batch is on its way already.
-            const size_t from = partition.appended ? std::max(first, batch.lower_bound(*partition.appended)) : first;
-            bad = append(partition, lane, block, batch, from);
-        });
-        if (obstacle) return *obstacle;
-    }
+    if (auto obstacle = hand_over(found->second, lane, batch, first, nullptr, bad)) return *obstacle;
     if (!bad) return Outcome::accepted();
     if (auto obstacle = lane.writer->drain()) return *obstacle;  // the good ones before it come first
     return Outcome::bad_records({*bad});
 }
 
-// Hands over records from `from` on until the block is full, the batch ends, or one cannot be encoded.
-std::optional<BadRecord> DatabaseSync::append(Partition& partition, Lane& lane, RowBlock& block, const Batch& batch, size_t from) {
+Outcome DatabaseSync::hold(Lane& lane, const Batch& batch, size_t first) {
+    lane.waiting.push_back({HeldBatch(&batch, [acks = acks_](const Batch* done) { acks->give_back(*done); }), first});
+    catch_up(lane);
+    return Outcome::held();
+}
+
+// Hands over what waits, as far as there is room.
+std::optional<Outcome> DatabaseSync::catch_up(Lane& lane) {
+    while (!lane.waiting.empty()) {
+        const auto [batch, first] = lane.waiting.front();
+        std::optional<BadRecord> none;  // they go along
+        if (!batch->assignment().revoked)
+            if (auto obstacle = hand_over(partitions_.at(batch->partition()), lane, *batch, first, batch, none)) return obstacle;
+        lane.waiting.pop_front();
+    }
+    return std::nullopt;
+}
+
+// nullopt: the batch has been handed over, up to the bad record if there is one. Otherwise why there is no room.
+std::optional<Outcome> DatabaseSync::hand_over(Partition& partition, Lane& lane, const Batch& batch, size_t first, const HeldBatch& held,
+                                               std::optional<BadRecord>& bad) {
+    while (!bad && partition.appended < batch.next_offset()) {
+        auto obstacle = lane.writer->fill(batch.assignment(), [&](RowBlock& block) {
+            // After a retry a part of the batch is on its way already.
+            const size_t from = partition.appended ? std::max(first, batch.lower_bound(*partition.appended)) : first;
+            bad = append(partition, lane, block, batch, from, held);
+        });
+        if (obstacle) return obstacle;
+    }
+    return std::nullopt;
+}
+
+// Hands over records from `from` on until the block is full, the batch ends, or one cannot be encoded. Of a batch that is held those go along.
+std::optional<BadRecord> DatabaseSync::append(Partition& partition, Lane& lane, RowBlock& block, const Batch& batch, size_t from, const HeldBatch& held) {
     if (block.empty()) lane.encoder->begin_block();
     const uint32_t move = block.move_index(*partition.assignment);
     std::optional<BadRecord> bad;
     size_t i = from;
     for (; i < batch.size() && !bad && !lane.writer->is_full(block); i++) {
-        if (auto problem = lane.encoder->append(batch.record(i), batch.assignment(), move, block))
-            bad = BadRecord{static_cast<uint32_t>(i), std::move(*problem)};
+        auto problem = lane.encoder->append(batch.record(i), batch.assignment(), move, block);
+        if (problem && held) block.refuse(move, batch.record(i).offset(), std::move(*problem));
+        else if (problem) bad = BadRecord{static_cast<uint32_t>(i), std::move(*problem)};
     }
     const int64_t to = bad ? batch.record(bad->index).offset() : i < batch.size() ? batch.record(i).offset() : batch.next_offset();
     if (partition.appended && to <= *partition.appended) return bad;  // the bad one alone, once more
     block.move(block.move_of(partition.assignment, partition.stored)).to = to;
+    block.hold(held);
     partition.stored = partition.appended = to;
     return bad;
 }
 
 Outcome DatabaseSync::flush() {
     Outcome worst;
-    for (const auto& lane : lanes_) {
-        auto obstacle = lane.writer->drain();
+    for (auto& lane : lanes_) {
+        auto obstacle = catch_up(lane);
+        if (!obstacle || obstacle->kind == Outcome::Kind::accepted) obstacle = lane.writer->drain();
         if (obstacle && worst.kind != Outcome::Kind::fatal) worst = std::move(*obstacle);
     }
     return worst;
 }
 
-void DatabaseSync::close(const Assignment& assignment) { partitions_.erase(assignment.partition); }
+void DatabaseSync::close(const Assignment& assignment) {
+    partitions_.erase(assignment.partition);
+    for (auto& lane : lanes_) std::erase_if(lane.waiting, [&](const Waiting& waiting) { return &waiting.batch->assignment() == &assignment; });
+}
 
 std::string DatabaseSync::trouble() const {
     for (const auto& lane : lanes_)
@@ -127,7 +164,7 @@ std::string DatabaseSync::trouble() const {
 std::optional<Clock::time_point> DatabaseSync::wake_at() const {
     std::optional<Clock::time_point> at;
     if (questions_) at = close_questions_at_;
-    const bool busy = told_trouble_ || std::ranges::any_of(lanes_, [](const auto& lane) { return !lane.writer->idle(); });
+    const bool busy = told_trouble_ || std::ranges::any_of(lanes_, [](const auto& lane) { return !lane.writer->idle() || !lane.waiting.empty(); });
     // Not moved by every batch: the next look is due however much comes.
     if (busy) at = at ? std::min(*at, next_look_) : next_look_;
     return at;
@@ -135,8 +172,10 @@ std::optional<Clock::time_point> DatabaseSync::wake_at() const {
 
 Outcome DatabaseSync::on_timer() {
     const auto now = Clock::now();
-    next_look_ = now + kLook;
     if (questions_ && now >= close_questions_at_) questions_.reset();
+    for (auto& lane : lanes_) catch_up(lane);
+    const bool waits = std::ranges::any_of(lanes_, [](const auto& lane) { return !lane.waiting.empty(); });
+    next_look_ = Clock::now() + (waits ? kLookForRoom : kLook);
     const auto words = trouble();
     told_trouble_ = !words.empty();
     return told_trouble_ ? Outcome::retry(words) : Outcome::accepted();

@@ -21,7 +21,8 @@ constexpr std::chrono::seconds kFencePatience{5};
 }  // namespace
 
 DatabaseWriter::DatabaseWriter(const DatabaseConnector& connector, Acks& acks, BlockTransaction transaction, BlockLimits limits)
-    : connector_(connector), acks_(acks), transaction_(std::move(transaction)), limits_(limits), thread_([this] { run(); }) {
+    : connector_(connector), acks_(acks), transaction_(std::move(transaction)), limits_(limits), keeps_refused_(acks.keeps_refused()),
+      thread_([this] { run(); }) {
     pthread_setname_np(thread_.native_handle(), "database_sync+");
 }
 
@@ -45,12 +46,16 @@ std::optional<Outcome> DatabaseWriter::obstacle() const {
 
 std::optional<Outcome> DatabaseWriter::fill(const Assignment& assignment, const Fill& fill) {
     std::unique_lock lock(mutex_);
-    while (is_full(filling_)) {
+    const auto begun = Clock::now();
+    while (is_full(filling_) && !halted_) {
         if (auto why = obstacle()) return why;
+        // Where batches are held the worker has something better to do than to wait for long.
+        if (keeps_refused_ && Clock::now() - begun > kPatience) return Outcome::retry("waiting for PostgreSQL to commit what it has been sent");
         if (assignment.revoked) return Outcome::retry("the partition is not ours any more");
         changed_.wait_for(lock, kLook);
     }
     if (!failure_.empty()) return Outcome::fatal(failure_);
+    if (halted_) return Outcome::accepted();
     fill(filling_);
     lock.unlock();
     changed_.notify_all();
@@ -59,7 +64,7 @@ std::optional<Outcome> DatabaseWriter::fill(const Assignment& assignment, const 
 
 std::optional<Outcome> DatabaseWriter::drain() {
     std::unique_lock lock(mutex_);
-    const auto quiet = [&] { return filling_.empty() && in_flight_.empty(); };
+    const auto quiet = [&] { return halted_ || (filling_.empty() && in_flight_.empty()); };
     changed_.wait_for(lock, kPatience, [&] { return quiet() || obstacle(); });
     if (quiet()) return std::nullopt;
     if (auto why = obstacle()) return why;
@@ -68,7 +73,7 @@ std::optional<Outcome> DatabaseWriter::drain() {
 
 bool DatabaseWriter::idle() const {
     const std::lock_guard lock(mutex_);
-    return filling_.empty() && in_flight_.empty();
+    return halted_ || (filling_.empty() && in_flight_.empty());
 }
 
 bool DatabaseWriter::holds(int32_t partition) const {
@@ -87,7 +92,7 @@ std::string DatabaseWriter::trouble() const {
 void DatabaseWriter::run() {
     std::unique_lock lock(mutex_);
     for (;;) {
-        changed_.wait(lock, [&] { return stopping_ || (!filling_.empty() && failure_.empty()); });
+        changed_.wait(lock, [&] { return stopping_ || (!filling_.empty() && failure_.empty() && !halted_); });
         if (stopping_) return;
         std::swap(filling_, sending_);
         for (const auto& move : sending_.moves()) in_flight_.push_back(move.assignment->partition);
@@ -104,50 +109,55 @@ void DatabaseWriter::run() {
 
 void DatabaseWriter::deliver() {
     Backoff backoff(kFirstRetry, kLongestRetry);
-    rows_refused_ = false;
+    std::optional<std::string> end;  // why the consumer ends once the block is written
     fenced_since_.reset();
     while (sending_.drop_revoked()) {
+        if (!end) end = end_of_block();
+        else sending_.end_before_refused();
         const auto done = attempt();
-        if (done) return;
+        if (done && *done) break;
+        if (done) continue;
         const auto& failure = done.error();
         if (failure.kind == Kind::stopped) return;
-        if (failure.kind == Kind::fatal) return give_up(failure);
-        if (failure.kind == Kind::row && !rows_refused_) {
-            rows_refused_ = true;
-            continue;
-        }
-        if (failure.kind == Kind::row) return give_up(failure);
+        if (failure.kind == Kind::fatal || failure.kind == Kind::row) return give_up(failure);
         if (failure.kind == Kind::connection) connection_.reset();
         say(failure.words);
         if (!pause(backoff.next())) return;
     }
+    if (!end) return;
+    if (keeps_refused_) halt();
+    else give_up({Kind::row, "", *end, 0});
 }
 
-DatabaseResult<void> DatabaseWriter::attempt() {
+// Makes dead letters of what is refused. Where they are not to be, the block ends before the first of each partition; why the consumer ends.
+std::optional<std::string> DatabaseWriter::end_of_block() {
+    for (const auto& batch : sending_.held()) {
+        const auto refused = sending_.refused_of(*batch);
+        if (refused.empty()) continue;
+        if (!acks_.refused(*batch, refused)) break;
+        sending_.are_dead_letters(*batch);
+    }
+    auto why = sending_.end_before_refused();
+    return why.empty() ? std::nullopt : std::optional(std::move(why));
+}
+
+DatabaseResult<bool> DatabaseWriter::attempt() {
     if (!connection_)
-        if (auto connected = connect(); !connected) return connected;
-    std::vector<BlockTransaction::BadRow> bad;
-    DatabaseResult<void> done;
-    if (rows_refused_) {
-        auto landed = transaction_.write_up_to_bad_rows(*connection_, sending_);
-        if (landed) bad = std::move(*landed);
-        else done = failed(std::move(landed.error()));
-    } else {
-        done = transaction_.write(*connection_, sending_);
+        if (auto connected = connect(); !connected) return failed(std::move(connected.error()));
+    auto done = transaction_.write(*connection_, sending_);
+    std::vector<BlockTransaction::RefusedRow> refused;
+    if (!done && done.error().kind == Kind::row) {
+        auto found = transaction_.write_or_find_refused(*connection_, sending_, !keeps_refused_);
+        done = found ? DatabaseResult<void>{} : failed(std::move(found.error()));
+        if (found) refused = std::move(*found);
     }
-    if (!done) {
-        if (done.error().kind == Kind::moved) return settle();
-        return done;
+    if (!done) return failed(done.error().kind == Kind::moved ? settle().error() : std::move(done.error()));
+    if (refused.empty()) {
+        acknowledge();
+        return true;
     }
-    acknowledge();
-    if (!bad.empty()) {
-        const auto& first = bad.front();
-        give_up({Kind::row, "",
-                 "the record at partition " + std::to_string(first.partition) + " offset " + std::to_string(first.offset) +
-                     " was refused by PostgreSQL: " + first.words,
-                 0});
-    }
-    return {};
+    for (auto& row : refused) sending_.refuse_row(row.index, "PostgreSQL: " + row.words);
+    return false;
 }
 
 DatabaseResult<void> DatabaseWriter::connect() {
@@ -197,6 +207,14 @@ void DatabaseWriter::give_up(const DatabaseFailure& failure) {
     }
     changed_.notify_all();
     acks_.failed({ErrorKind::fatal, std::move(words)});
+}
+
+void DatabaseWriter::halt() {
+    {
+        const std::lock_guard lock(mutex_);
+        halted_ = true;
+    }
+    changed_.notify_all();
 }
 
 void DatabaseWriter::say(const std::string& trouble) {

@@ -2,7 +2,8 @@
 // transactions grow to their limit, at a low rate each batch is one of its own, at once.
 //
 // Whatever fails for now is tried again with backoff, with the same bytes; trouble() says why meanwhile. What fails for good is told
-// through Acks::failed, and nothing is written any more.
+// through Acks::failed, and nothing is written any more. Refused records become dead letters, where there is a place for them, before the
+// position moves over them; no transaction is open and no lock held meanwhile.
 // Thread: every member worker, but for the thread's own; the mutex is held while a batch is encoded or blocks change hands, never while
 // the server is waited for
 #pragma once
@@ -35,13 +36,13 @@ class DatabaseWriter {
     DatabaseWriter(const DatabaseConnector& connector, Acks& acks, BlockTransaction transaction, BlockLimits limits);
     ~DatabaseWriter();  // breaks off whatever it is doing
 
-    // Calls fill(block, enough) once there is room; enough(block) says when to stop. Waits for room while all is well and the assignment is
-    // ours. nullopt: done; otherwise why not.
+    // Calls fill(block) once there is room. Waits for room while all is well and the assignment is ours. nullopt: done; otherwise why not,
+    // `accepted` where nothing is written any more because the consumer is about to stop.
     using Fill = std::function<void(RowBlock& block)>;
     std::optional<Outcome> fill(const Assignment& assignment, const Fill& fill);
     bool is_full(const RowBlock& block) const { return block.rows().size() >= limits_.records || block.size_bytes() >= limits_.bytes; }
 
-    // Waits a while until everything is durable. nullopt: it is; otherwise why not yet.
+    // Waits a while until everything is durable. nullopt: it is, or never will be; otherwise why not yet.
     std::optional<Outcome> drain();
     bool idle() const;
     // Whether a row or position of the partition is still on its way.
@@ -54,11 +55,13 @@ class DatabaseWriter {
 
     void run();
     void deliver();
-    DatabaseResult<void> attempt();
+    DatabaseResult<bool> attempt();  // false: once more, without what has been found to be refused
+    std::optional<std::string> end_of_block();
     DatabaseResult<void> connect();
     DatabaseResult<void> settle();
     void acknowledge();
     void give_up(const DatabaseFailure& failure);
+    void halt();
     void say(const std::string& trouble);
     bool pause(std::chrono::milliseconds time);  // false: stopped
     std::optional<Outcome> obstacle() const;     // needs the mutex
@@ -67,20 +70,21 @@ class DatabaseWriter {
     Acks& acks_;
     const BlockTransaction transaction_;
     const BlockLimits limits_;
+    const bool keeps_refused_;
     StopSignal stop_;
 
     mutable std::mutex mutex_;
     std::condition_variable changed_;
-    RowBlock filling_;                // guarded by mutex_, like the next four
+    RowBlock filling_;                // guarded by mutex_, like the next five
     std::vector<int32_t> in_flight_;  // partitions of sending_
     std::string trouble_;
     std::string failure_;
+    bool halted_ = false;  // the consumer stops: a refused record is no dead letter
     bool stopping_ = false;
 
     // The thread's own.
     RowBlock sending_;
     std::unique_ptr<DatabaseConnection> connection_;
-    bool rows_refused_ = false;  // of sending_: they are written up to the bad ones
     std::optional<Clock::time_point> fenced_since_;
     std::thread thread_;
 };

@@ -26,26 +26,40 @@ std::string_view RowBlock::bytes_of(uint32_t row) const {
     return bytes_.view().substr(rows_[row].begin, end - rows_[row].begin);
 }
 
-template <class RowAt>
-std::vector<std::string_view> RowBlock::collect(size_t count, RowAt&& row_at) const {
-    std::vector<std::string_view> pieces;  // from the last to the first
+template <class RowAt, class Visit>
+void RowBlock::visit_rows_to_write(size_t count, RowAt&& row_at, Visit&& visit) const {
     std::vector<bool> seen;
     for (size_t n = count; n-- > 0;) {
         const uint32_t index = row_at(n);
         const Row& row = rows_[index];
-        if (moves_[row.move].dropped) continue;
+        if (moves_[row.move].dropped || (index < left_out_.size() && left_out_[index])) continue;
         if (row.key_id != kNoKey) {
             if (seen.size() <= row.key_id) seen.resize(row.key_id + 1U);
             if (seen[row.key_id]) continue;
             seen[row.key_id] = true;
         }
+        visit(index);
+    }
+}
+
+template <class RowAt>
+std::vector<std::string_view> RowBlock::collect(size_t count, RowAt&& row_at) const {
+    std::vector<std::string_view> pieces;  // from the last to the first
+    visit_rows_to_write(count, row_at, [&](uint32_t index) {
         const auto bytes = bytes_of(index);
         if (!pieces.empty() && bytes.data() + bytes.size() == pieces.back().data())
             pieces.back() = {bytes.data(), bytes.size() + pieces.back().size()};
         else pieces.push_back(bytes);
-    }
+    });
     std::ranges::reverse(pieces);
     return pieces;
+}
+
+std::vector<uint32_t> RowBlock::rows_to_write() const {
+    std::vector<uint32_t> rows;
+    visit_rows_to_write(rows_.size(), [](size_t n) { return static_cast<uint32_t>(n); }, [&](uint32_t index) { rows.push_back(index); });
+    std::ranges::reverse(rows);
+    return rows;
 }
 
 std::vector<std::string_view> RowBlock::pieces(const std::vector<uint32_t>& rows) const {
@@ -55,6 +69,57 @@ std::vector<std::string_view> RowBlock::pieces(const std::vector<uint32_t>& rows
 std::vector<std::string_view> RowBlock::pieces() const {
     return collect(rows_.size(), [](size_t n) { return static_cast<uint32_t>(n); });
 }
+
+// --- refused records ---------------------------------------------------------------------------------------------------------
+
+void RowBlock::hold(const std::shared_ptr<const Batch>& batch) {
+    if (batch && (held_.empty() || held_.back() != batch)) held_.push_back(batch);
+}
+
+void RowBlock::leave_out(uint32_t row) {
+    if (left_out_.size() <= row) left_out_.resize(row + 1U);
+    left_out_[row] = true;
+}
+
+void RowBlock::refuse_row(uint32_t row, std::string why) {
+    leave_out(row);
+    refuse(rows_[row].move, rows_[row].offset, std::move(why));
+}
+
+bool RowBlock::is_of(const RefusedRecord& record, const Batch& batch) const {
+    return moves_[record.move].assignment == batch.assignment_ptr() && record.offset >= batch.first_offset() && record.offset < batch.next_offset();
+}
+
+std::vector<BadRecord> RowBlock::refused_of(const Batch& batch) const {
+    std::vector<BadRecord> bad;
+    for (const auto& record : refused_)
+        if (is_open(record) && is_of(record, batch)) bad.push_back({static_cast<uint32_t>(batch.lower_bound(record.offset)), record.why});
+    std::ranges::sort(bad, {}, &BadRecord::index);
+    return bad;
+}
+
+void RowBlock::are_dead_letters(const Batch& batch) {
+    for (auto& record : refused_) record.is_dead_letter |= is_open(record) && is_of(record, batch);
+}
+
+std::string RowBlock::end_before_refused() {
+    std::string first;
+    for (uint32_t m = 0; m < moves_.size(); m++) {
+        const RefusedRecord* end = nullptr;
+        for (const auto& record : refused_)
+            if (record.move == m && is_open(record) && (!end || record.offset < end->offset)) end = &record;
+        if (!end) continue;
+        if (first.empty())
+            first = "the record at partition " + std::to_string(moves_[m].assignment->partition) + " offset " + std::to_string(end->offset) + " was refused by " + end->why;
+        const int64_t to = moves_[m].to = end->offset;
+        for (uint32_t row = 0; row < rows_.size(); row++)
+            if (rows_[row].move == m && rows_[row].offset >= to) leave_out(row);
+        std::erase_if(refused_, [&](const auto& record) { return record.move == m && record.offset >= to; });
+    }
+    return first;
+}
+
+// -----------------------------------------------------------------------------------------------------------------------------
 
 bool RowBlock::drop_revoked() {
     bool left = false;
@@ -70,6 +135,9 @@ void RowBlock::clear() {
     bytes_.shrink(kKeptCapacityBytes);
     rows_.clear();
     moves_.clear();
+    left_out_.clear();
+    refused_.clear();
+    held_.clear();
 }
 
 }  // namespace fetcher

@@ -6,10 +6,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
-#include "engine/assignment.h"
+#include "engine/processor.h"
 #include "processors/byte_buffer.h"
 
 namespace fetcher {
@@ -20,6 +21,14 @@ struct PositionMove {
     std::optional<int64_t> from;  // nullopt: there is no row yet
     int64_t to = 0;
     bool dropped = false;  // given up: neither rows nor position are written
+};
+
+// A record of a block that is not to be written: it could not be encoded, or PostgreSQL refuses it.
+struct RefusedRecord {
+    uint32_t move = 0;
+    int64_t offset = 0;
+    std::string why;
+    bool is_dead_letter = false;
 };
 
 class RowBlock {
@@ -43,9 +52,22 @@ class RowBlock {
     uint32_t move_of(const std::shared_ptr<Assignment>& assignment, std::optional<int64_t> from);
     PositionMove& move(uint32_t index) { return moves_[index]; }
 
-    // The bytes of those of the rows that shall be written, as contiguous pieces: none of a dropped move, and of each key only the last.
+    // The rows that shall be written, ascending: none that is refused or of a dropped move, and of each key only the last.
+    std::vector<uint32_t> rows_to_write() const;
+    // The bytes of those of the rows that shall be written, as contiguous pieces.
     std::vector<std::string_view> pieces(const std::vector<uint32_t>& rows) const;
     std::vector<std::string_view> pieces() const;  // of all rows
+
+    // Keeps the batch, from which records of the block come, until the block is cleared.
+    void hold(const std::shared_ptr<const Batch>& batch);
+    const std::vector<std::shared_ptr<const Batch>>& held() const { return held_; }
+    void refuse(uint32_t move, int64_t offset, std::string why) { refused_.push_back({move, offset, std::move(why)}); }
+    void refuse_row(uint32_t row, std::string why);
+    // Those of the batch's records that are refused and no dead letters yet, by ascending index; none of a dropped move.
+    std::vector<BadRecord> refused_of(const Batch& batch) const;
+    void are_dead_letters(const Batch& batch);  // those
+    // Ends each move before its first refused record that is no dead letter. Where that was first in the block, for a person; "": there was none.
+    std::string end_before_refused();
 
     // Drops the moves whose partitions are not ours any more. False: nothing is left.
     bool drop_revoked();
@@ -59,12 +81,20 @@ class RowBlock {
 
   private:
     std::string_view bytes_of(uint32_t row) const;
+    void leave_out(uint32_t row);
+    bool is_open(const RefusedRecord& record) const { return !record.is_dead_letter && !moves_[record.move].dropped; }
+    bool is_of(const RefusedRecord& record, const Batch& batch) const;
+    template <class RowAt, class Visit>
+    void visit_rows_to_write(size_t count, RowAt&& row_at, Visit&& visit) const;  // from the last to the first
     template <class RowAt>
     std::vector<std::string_view> collect(size_t count, RowAt&& row_at) const;
 
     ByteBuffer bytes_;
     std::vector<Row> rows_;
     std::vector<PositionMove> moves_;
+    std::vector<bool> left_out_;  // by row; shorter than rows_ where none of the others is
+    std::vector<RefusedRecord> refused_;
+    std::vector<std::shared_ptr<const Batch>> held_;
 };
 
 }  // namespace fetcher
