@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -26,7 +27,8 @@ struct ConsumerSpec {
     std::string consumer_group;
     std::string auto_offset_reset = "earliest";
     std::string partition_assignment_strategy = "range";
-    std::vector<ProcessorSpec> processors;  // in the order given
+    std::vector<ProcessorSpec> processors;                     // in the order given
+    std::map<std::string, std::string> kafka_properties = {};  // as given, references and secrets included
 
     bool operator==(const ConsumerSpec&) const = default;
 

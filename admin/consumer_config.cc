@@ -5,6 +5,7 @@
 #include <set>
 
 #include "admin/consumer_fields.h"
+#include "admin/kafka_properties.h"
 #include "admin/schema_validator.h"
 #include "admin/uuid.h"
 
@@ -31,6 +32,10 @@ void apply_fields(const json& body, ConsumerSpec& spec) {
     spec.consumer_group = body.value("consumer_group", spec.consumer_group);
     spec.auto_offset_reset = body.value("auto_offset_reset", spec.auto_offset_reset);
     spec.partition_assignment_strategy = body.value("partition_assignment_strategy", spec.partition_assignment_strategy);
+    if (!body.contains("kafka_properties")) return;
+    auto properties = kafka_properties_in(body["kafka_properties"]);
+    restore_masked(spec.kafka_properties, properties);
+    spec.kafka_properties = std::move(properties);
 }
 
 std::vector<ProcessorSpec> processors_in(const json& body) {
@@ -96,8 +101,8 @@ std::vector<std::string> ConsumerConfig::claims(const StoredConsumer& consumer) 
     return claims;
 }
 
-std::vector<FieldError> ConsumerConfig::check_processors(const StoredConsumer& consumer) const {
-    std::vector<FieldError> errors;
+std::vector<FieldError> ConsumerConfig::check(const StoredConsumer& consumer) const {
+    auto errors = check_kafka_properties(consumer.spec.kafka_properties, environment_);
     for (size_t i = 0; i < consumer.spec.processors.size(); ++i) {
         const auto& processor = consumer.spec.processors[i];
         const auto* type = registry_.find(processor.type);
@@ -135,7 +140,7 @@ Answer<StoredConsumer> ConsumerConfig::create(const json& body, const std::strin
         processor.id = new_uuid();
         processor.created_at = processor.updated_at = now;
     }
-    if (auto errors = check_processors(consumer); !errors.empty()) return invalid(std::move(errors));
+    if (auto errors = check(consumer); !errors.empty()) return invalid(std::move(errors));
     return consumer;
 }
 
@@ -157,7 +162,7 @@ Answer<StoredConsumer> ConsumerConfig::merge(const StoredConsumer& current, cons
             processor.updated_at = same ? known->updated_at : now;
         }
     }
-    if (auto errors = check_processors(next); !errors.empty()) return invalid(std::move(errors));
+    if (auto errors = check(next); !errors.empty()) return invalid(std::move(errors));
     if (!(next.spec == current.spec)) next.updated_at = now;
     return next;
 }
@@ -173,11 +178,13 @@ Answer<StoredConsumer> ConsumerConfig::restore(const StoredConsumer& current, co
         });
         processor.updated_at = same == before.end() ? now : same->updated_at;
     }
-    if (auto errors = check_processors(next); !errors.empty())
+    if (auto errors = check(next); !errors.empty())
         return problem(422, "The old version is not valid any more; see errors.", std::move(errors));
     if (!(next.spec == current.spec)) next.updated_at = now;
     return next;
 }
+
+Result<KafkaCluster> ConsumerConfig::cluster(const ConsumerSpec& spec) const { return kafka_cluster(spec, environment_); }
 
 // An answer shows secrets masked. An option that comes back as it was shown has not been changed.
 void ConsumerConfig::restore_secrets(const ProcessorSpec& before, ProcessorSpec& after) const {

@@ -8,6 +8,7 @@
 
 #include "admin/consumer.h"
 #include "admin/problem.h"
+#include "engine/kafka_properties.h"
 #include "processors/registry.h"
 
 namespace fetcher {
@@ -31,11 +32,14 @@ class ConsumerConfig {
     // A processor's config as an answer may show it.
     nlohmann::json masked(const ProcessorSpec& processor) const;
 
+    // The consumer's cluster and how to be let in, ready for use.
+    Result<KafkaCluster> cluster(const ConsumerSpec& spec) const;
+
     // What the consumer's processors need for themselves alone; empty entries where one needs nothing. In the order of the processors.
     std::vector<std::string> claims(const StoredConsumer& consumer) const;
 
   private:
-    std::vector<FieldError> check_processors(const StoredConsumer& consumer) const;
+    std::vector<FieldError> check(const StoredConsumer& consumer) const;
     std::string claim(const ProcessorSpec& processor, const ProcessorOwner& owner) const;
     void restore_secrets(const ProcessorSpec& before, ProcessorSpec& after) const;
     std::string known_types() const;

@@ -19,6 +19,7 @@ std::string to_document(const ConsumerSpec& spec) {
                 {"consumer_group", spec.consumer_group},
                 {"auto_offset_reset", spec.auto_offset_reset},
                 {"partition_assignment_strategy", spec.partition_assignment_strategy},
+                {"kafka_properties", spec.kafka_properties},
                 {"processor_configs", std::move(processors)}}
         .dump();
 }
@@ -32,6 +33,7 @@ ConsumerSpec from_document(const std::string& document) {
     spec.consumer_group = root.at("consumer_group");
     spec.auto_offset_reset = root.at("auto_offset_reset");
     spec.partition_assignment_strategy = root.at("partition_assignment_strategy");
+    spec.kafka_properties = root.value("kafka_properties", spec.kafka_properties);  // not in documents of older builds
     for (const auto& item : root.at("processor_configs"))
         spec.processors.push_back(
             {item.at("id"), item.at("processor_type"), item.at("config"), item.at("created_at"), item.at("updated_at")});

@@ -41,6 +41,7 @@ json consumer_schema(BodyKind kind) {
           {"consumer_group", {{"type", "string"}}},
           {"auto_offset_reset", {{"type", "string"}, {"enum", {"earliest", "latest"}}}},
           {"partition_assignment_strategy", {{"type", "string"}, {"enum", {"range", "roundrobin", "cooperative-sticky"}}}},
+          {"kafka_properties", {{"type", "object"}}},
           {"processor_configs", {{"type", "array"}, {"minItems", 1}, {"maxItems", kMaxProcessors}, {"items", processor_schema(kind)}}}}}};
     if (kind == BodyKind::create) {
         schema["required"] = {"broker_ip", "broker_port", "topic", "consumer_group", "processor_configs"};
@@ -108,6 +109,10 @@ std::vector<FieldError> check_consumer_fields(const json& body, BodyKind kind) {
         if (field == body.end() || !field->is_string()) continue;
         if (auto words = rule(field->get<std::string>()); !words.empty()) errors.push_back({pointer_token(name), std::move(words)});
     }
+    if (const auto properties = body.find("kafka_properties"); properties != body.end() && properties->is_object())
+        for (const auto& [name, value] : properties->items())
+            if (!value.is_string() && !value.is_number_integer() && !value.is_boolean())
+                errors.push_back({"/kafka_properties" + pointer_token(name), "must be a string, a whole number or a boolean"});
     return errors;
 }
 

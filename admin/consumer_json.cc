@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "admin/iso_time.h"
+#include "admin/kafka_properties.h"
 
 namespace fetcher {
 
@@ -125,6 +126,7 @@ json consumer_json(const StoredConsumer& consumer, const ConsumerHealth& health,
             {"updated_at", consumer.updated_at},
             {"auto_offset_reset", spec.auto_offset_reset},
             {"partition_assignment_strategy", spec.partition_assignment_strategy},
+            {"kafka_properties", masked(spec.kafka_properties)},
             {"revision", consumer.revision},
             {"health", health_json(health)},
             {"last_error", std::move(last_error)},
@@ -162,6 +164,7 @@ json version_json(const StoredConsumer& revision, const ConsumerConfig& config) 
               {"consumer_group", spec.consumer_group},
               {"auto_offset_reset", spec.auto_offset_reset},
               {"partition_assignment_strategy", spec.partition_assignment_strategy},
+              {"kafka_properties", masked(spec.kafka_properties)},
               {"processor_configs", processors_json(revision, config)}}}};
 }
 

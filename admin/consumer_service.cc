@@ -276,13 +276,13 @@ Answer<ConsumerView> ConsumerService::rollback(const std::string& consumer_id, i
     return settled_view(std::move(*stored));
 }
 
-Answer<std::vector<std::string>> ConsumerService::brokers() {
+Answer<std::vector<ConsumerSpec>> ConsumerService::specs() {
     const auto all = list_all();
     if (!all) return tl::unexpected<Problem>(all.error());
-    std::vector<std::string> brokers;
+    std::vector<ConsumerSpec> specs;
     for (const auto& consumer : all->consumers)
-        if (consumer.unreadable.empty()) brokers.push_back(consumer.spec.bootstrap_servers());
-    return brokers;
+        if (consumer.unreadable.empty()) specs.push_back(consumer.spec);
+    return specs;
 }
 
 Answer<void> ConsumerService::ready() {

@@ -78,8 +78,8 @@ class ConsumerService {
     // Makes the definition of an older revision the newest one's. Whether the consumer runs stays as it is.
     Answer<ConsumerView> rollback(const std::string& consumer_id, int64_t revision, const Precondition& precondition = {});
 
-    // The brokers of all stored consumers, as host:port.
-    Answer<std::vector<std::string>> brokers();
+    // What the stored consumers are, for whoever wants to know of their clusters; those that can be read.
+    Answer<std::vector<ConsumerSpec>> specs();
     // Whether requests can be served: the store answers, and every consumer has been looked at once.
     Answer<void> ready();
     const ConsumerConfig& config() const { return config_; }

@@ -1,5 +1,6 @@
 #include "admin/pipeline_factory.h"
 
+#include "admin/kafka_properties.h"
 #include "admin/schema_validator.h"
 
 namespace fetcher {
@@ -19,10 +20,10 @@ class EnginePipeline : public RunningPipeline {
     Pipeline pipeline_;
 };
 
-PipelineOptions options_of(const StoredConsumer& consumer, const ProcessorEnvironment& environment, bool pin_threads) {
+PipelineOptions options_of(const StoredConsumer& consumer, KafkaCluster cluster, const ProcessorEnvironment& environment, bool pin_threads) {
     PipelineOptions options;
     options.consumer_id = consumer.consumer_id;
-    options.bootstrap_servers = consumer.spec.bootstrap_servers();
+    options.cluster = std::move(cluster);
     options.topic = consumer.spec.topic;
     options.group = consumer.spec.consumer_group;
     options.group_instance_id = environment.instance_id + "-" + consumer.consumer_id;
@@ -38,6 +39,8 @@ PipelineFactory make_pipeline_factory(const ProcessorRegistry& registry, const P
                                       bool pin_threads) {
     return [&, pin_threads](const StoredConsumer& consumer) -> Result<std::unique_ptr<RunningPipeline>> {
         const ProcessorOwner owner{consumer.consumer_id, consumer.spec.consumer_group, consumer.spec.topic};
+        auto cluster = kafka_cluster(consumer.spec, environment);
+        if (!cluster) return tl::unexpected<Error>(cluster.error());
         std::vector<PipelineProcessor> processors;
         for (const auto& spec : consumer.spec.processors) {
             const auto* type = registry.find(spec.type);
@@ -49,7 +52,7 @@ PipelineFactory make_pipeline_factory(const ProcessorRegistry& registry, const P
             if (!processor) return tl::unexpected<Error>(processor.error());
             processors.push_back({spec.id, spec.type, std::move(*processor)});
         }
-        return std::make_unique<EnginePipeline>(options_of(consumer, environment, pin_threads), std::move(processors), budget);
+        return std::make_unique<EnginePipeline>(options_of(consumer, std::move(*cluster), environment, pin_threads), std::move(processors), budget);
     };
 }
 

@@ -23,8 +23,8 @@ class Monitor {
     HttpResponse offsets(const HttpRequest& request) {
         const auto query = parse_query(request, {{"group_id", true}, {"bootstrap_servers"}});
         if (!query) return problem_response(query.error());
-        return answered(*query, [&](const std::string& servers) {
-            return options_.group_offsets(servers, query->at("group_id"), options_.timeout).map([](const KafkaAdmin::Offsets& topics) {
+        return answered(*query, [&](const KafkaCluster& cluster) {
+            return options_.group_offsets(cluster, query->at("group_id"), options_.timeout).map([](const KafkaAdmin::Offsets& topics) {
                 json body = json::object();
                 for (const auto& [topic, partitions] : topics)
                     for (const auto& [partition, offset] : partitions) body[topic][std::to_string(partition)] = offset;
@@ -36,8 +36,8 @@ class Monitor {
     HttpResponse lag(const HttpRequest& request) {
         const auto query = parse_query(request, {{"group_id", true}, {"topic", true}, {"bootstrap_servers"}});
         if (!query) return problem_response(query.error());
-        return answered(*query, [&](const std::string& servers) {
-            return options_.group_lag(servers, query->at("group_id"), query->at("topic"), options_.timeout)
+        return answered(*query, [&](const KafkaCluster& cluster) {
+            return options_.group_lag(cluster, query->at("group_id"), query->at("topic"), options_.timeout)
                 .map([](const std::map<int32_t, PartitionLag>& partitions) {
                     json body = json::object();
                     for (const auto& [partition, lag] : partitions)
@@ -52,35 +52,51 @@ class Monitor {
     template <class Ask>
     HttpResponse answered(const std::map<std::string, std::string>& query, Ask ask) {
         const auto given = query.find("bootstrap_servers");
-        const auto servers = allowed(given == query.end() ? options_.default_servers : given->second);
-        if (!servers) return problem_response(servers.error());
+        const auto cluster = allowed(given == query.end() ? options_.default_servers : given->second, query.at("group_id"));
+        if (!cluster) return problem_response(cluster.error());
         const bool busy = questions_.fetch_add(1) >= kMaxQuestions;
-        const auto answer = busy ? KafkaAdmin::Answer<json>(json{}) : ask(*servers);
+        const auto answer = busy ? KafkaAdmin::Answer<json>(json{}) : ask(*cluster);
         questions_.fetch_sub(1);
         if (busy) return problem_response({503, "Too many questions to clusters are under way.", {}, {{"Retry-After", "1"}}});
         return answer ? json_response(200, *answer) : problem_response(problem_of(answer.error()));
     }
 
-    // Else the server could be made to connect anywhere.
-    Answer<std::string> allowed(const std::string& given) {
+    // Clusters that a stored consumer has are asked as it asks them, by preference the consumer of that group. Others must be named in the
+    // settings, or the server could be made to connect anywhere.
+    Answer<KafkaCluster> allowed(const std::string& given, const std::string& group) {
         const auto servers = parse_servers(given);
         if (!servers) return problem(422, "The query is not valid; see errors.", {{"?bootstrap_servers", servers.error()}});
-        if (*servers == options_.default_servers) return *servers;
-        auto known = service_.brokers();
-        if (!known) return tl::unexpected<Problem>(known.error());
-        known->insert(known->end(), options_.allowed_servers.begin(), options_.allowed_servers.end());
-        const auto defaults = *parse_list(options_.default_servers);
-        known->insert(known->end(), defaults.begin(), defaults.end());
+        const bool by_default = *servers == options_.default_servers;
+        const auto specs = service_.specs();
+        if (!specs && !by_default) return tl::unexpected<Problem>(specs.error());
         const auto wanted = *parse_list(*servers);
+        const auto is_wanted = [&](const std::string& server) { return std::find(wanted.begin(), wanted.end(), server) != wanted.end(); };
+        const ConsumerSpec* like = nullptr;
+        auto known = options_.allowed_servers;
+        const auto stored = specs ? *specs : std::vector<ConsumerSpec>{};
+        for (const auto& spec : stored) {
+            known.push_back(spec.bootstrap_servers());
+            if (is_wanted(known.back()) && (!like || (like->consumer_group != group && spec.consumer_group == group))) like = &spec;
+        }
+        const auto defaults = *parse_list(options_.default_servers);
+        known.insert(known.end(), defaults.begin(), defaults.end());
         const auto stranger = std::find_if(wanted.begin(), wanted.end(), [&](const std::string& server) {
-            return std::find(known->begin(), known->end(), server) == known->end();
+            return std::find(known.begin(), known.end(), server) == known.end();
         });
-        if (stranger == wanted.end()) return *servers;
+        if (stranger == wanted.end()) return as_asked_by(like, *servers);
         return problem(
             403,
             *stranger +
                 " is neither in KAFKA_BOOTSTRAP_SERVERS nor a stored consumer's broker. To ask it, list it in MONITOR_BOOTSTRAP_SERVERS.",
             {{"?bootstrap_servers", "is not allowed"}});
+    }
+
+    Answer<KafkaCluster> as_asked_by(const ConsumerSpec* spec, const std::string& servers) const {
+        if (!spec || spec->kafka_properties.empty()) return KafkaCluster{servers, {}};
+        // Through its own broker alone: its password is not for the other servers that the query may name.
+        auto cluster = service_.config().cluster(*spec);
+        if (!cluster) return problem(502, "The cluster cannot be asked: " + cluster.error().reason + ".");
+        return std::move(*cluster);
     }
 
     static Problem problem_of(const KafkaAdminError& error) {

@@ -1,6 +1,7 @@
 #include "engine/kafka_admin.h"
 
 #include <algorithm>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -21,13 +22,39 @@ Millis left(Deadline deadline) {
 
 // A consumer that never subscribes, so it joins no group. A lighter kind will not do: when the coordinator is not there yet, librdkafka
 // 2.14 asks the client's own group for it, and a client without a group crashes.
-KafkaAdmin::Answer<KafkaConsumerHandle> connect(const std::string& servers, const std::string& group) {
-    auto conf = make_kafka_conf({{"client.id", "kafka-fetcher-monitor"}, {"bootstrap.servers", servers}, {"group.id", group}});
-    if (!conf) return failed(Kind::refused, conf.error().reason);
-    auto client = make_kafka_client(RD_KAFKA_CONSUMER, std::move(*conf));
-    if (!client) return failed(Kind::refused, client.error().reason);
-    return KafkaConsumerHandle(client->release());
-}
+class Client {
+  public:
+    static KafkaAdmin::Answer<Client> connect(const KafkaCluster& cluster, const std::string& group) {
+        auto properties = connection_properties(cluster);
+        properties.emplace_back("client.id", "kafka-fetcher-monitor");
+        properties.emplace_back("group.id", group);
+        auto conf = make_kafka_conf(properties);
+        if (!conf) return failed(Kind::refused, conf.error().reason);
+        Client made;
+        rd_kafka_conf_set_opaque(conf->get(), made.locked_out_.get());
+        rd_kafka_conf_set_error_cb(conf->get(), [](rd_kafka_t*, int error, const char* text, void* locked_out) {
+            if (is_locked_out(static_cast<rd_kafka_resp_err_t>(error), text)) *static_cast<std::string*>(locked_out) = text;
+        });
+        auto client = make_kafka_client(RD_KAFKA_CONSUMER, std::move(*conf));
+        if (!client) return failed(Kind::refused, client.error().reason);
+        made.handle_.reset(client->release());
+        return made;
+    }
+    rd_kafka_t* get() const { return handle_.get(); }
+
+    // The answer; where the broker has not let this client in, its words instead of that nobody answers.
+    template <class T>
+    KafkaAdmin::Answer<T> told(KafkaAdmin::Answer<T> answer) const {
+        if (answer || answer.error().kind != Kind::unreachable) return answer;
+        while (rd_kafka_poll(handle_.get(), 0) > 0) continue;
+        if (locked_out_->empty()) return answer;
+        return failed(Kind::refused, *locked_out_);
+    }
+
+  private:
+    std::unique_ptr<std::string> locked_out_ = std::make_unique<std::string>();  // outlives the handle
+    KafkaConsumerHandle handle_;
+};
 
 // Whether the cluster knows the group: it has members, or somebody committed something in its name.
 KafkaAdmin::Answer<bool> group_has_members(rd_kafka_t* client, const std::string& group, Deadline deadline) {
@@ -89,7 +116,7 @@ KafkaAdmin::Answer<KafkaAdmin::Offsets> committed(rd_kafka_t* client, const std:
 
 KafkaAdmin::Answer<std::vector<int32_t>> partitions_of(rd_kafka_t* client, const std::string& topic, Deadline deadline) {
     auto found = describe_topic(client, topic, left(deadline));
-    if (!found) return failed(Kind::unreachable, found.error().reason);
+    if (!found) return failed(found.error().kind == ErrorKind::fatal ? Kind::refused : Kind::unreachable, found.error().reason);
     if (found->partitions.empty()) return failed(Kind::unknown_topic, "there is no topic " + topic);
     return std::move(found->partitions);
 }
@@ -108,38 +135,30 @@ KafkaAdmin::Answer<std::map<int32_t, int64_t>> log_ends(rd_kafka_t* client, cons
     return ends;
 }
 
-}  // namespace
-
-KafkaAdmin::Answer<KafkaAdmin::Offsets> KafkaAdmin::group_offsets(const std::string& servers, const std::string& group, Millis timeout) {
-    const Deadline deadline = std::chrono::steady_clock::now() + timeout;
-    auto client = connect(servers, group);
-    if (!client) return tl::unexpected(client.error());
-    auto offsets = committed(client->get(), group, nullptr, deadline);
+KafkaAdmin::Answer<KafkaAdmin::Offsets> offsets_of(rd_kafka_t* client, const std::string& group, Deadline deadline) {
+    auto offsets = committed(client, group, nullptr, deadline);
     if (!offsets || !offsets->empty()) return offsets;
-    const auto known = group_has_members(client->get(), group, deadline);
+    const auto known = group_has_members(client, group, deadline);
     if (!known) return tl::unexpected(known.error());
     if (!*known) return failed(Kind::unknown_group, "there is no consumer group " + group);
     return offsets;
 }
 
-KafkaAdmin::Answer<std::map<int32_t, PartitionLag>> KafkaAdmin::group_lag(const std::string& servers, const std::string& group,
-                                                                          const std::string& topic, Millis timeout) {
-    const Deadline deadline = std::chrono::steady_clock::now() + timeout;
-    auto client = connect(servers, group);
-    if (!client) return tl::unexpected(client.error());
-    const auto partitions = partitions_of(client->get(), topic, deadline);
+KafkaAdmin::Answer<std::map<int32_t, PartitionLag>> lag_of(rd_kafka_t* client, const std::string& group, const std::string& topic,
+                                                           Deadline deadline) {
+    const auto partitions = partitions_of(client, topic, deadline);
     if (!partitions) return tl::unexpected(partitions.error());
     const auto list = partition_list(topic, *partitions, RD_KAFKA_OFFSET_INVALID);
-    auto offsets = committed(client->get(), group, list.get(), deadline);
+    auto offsets = committed(client, group, list.get(), deadline);
     if (!offsets) return tl::unexpected(offsets.error());
     if (offsets->empty()) {
-        const auto known = group_has_members(client->get(), group, deadline);
+        const auto known = group_has_members(client, group, deadline);
         if (!known) return tl::unexpected(known.error());
         if (!*known) return failed(Kind::unknown_group, "there is no consumer group " + group);
     }
-    const auto lows = log_ends(client->get(), topic, *partitions, RD_KAFKA_OFFSET_SPEC_EARLIEST, deadline);
+    const auto lows = log_ends(client, topic, *partitions, RD_KAFKA_OFFSET_SPEC_EARLIEST, deadline);
     if (!lows) return tl::unexpected(lows.error());
-    const auto ends = log_ends(client->get(), topic, *partitions, RD_KAFKA_OFFSET_SPEC_LATEST, deadline);
+    const auto ends = log_ends(client, topic, *partitions, RD_KAFKA_OFFSET_SPEC_LATEST, deadline);
     if (!ends) return tl::unexpected(ends.error());
     std::map<int32_t, PartitionLag> lags;
     for (const auto& [p, end] : *ends) {
@@ -149,6 +168,23 @@ KafkaAdmin::Answer<std::map<int32_t, PartitionLag>> KafkaAdmin::group_lag(const 
         lags[p] = {current, end, std::max<int64_t>(0, end - current)};
     }
     return lags;
+}
+
+}  // namespace
+
+KafkaAdmin::Answer<KafkaAdmin::Offsets> KafkaAdmin::group_offsets(const KafkaCluster& cluster, const std::string& group, Millis timeout) {
+    const Deadline deadline = std::chrono::steady_clock::now() + timeout;
+    const auto client = Client::connect(cluster, group);
+    if (!client) return tl::unexpected(client.error());
+    return client->told(offsets_of(client->get(), group, deadline));
+}
+
+KafkaAdmin::Answer<std::map<int32_t, PartitionLag>> KafkaAdmin::group_lag(const KafkaCluster& cluster, const std::string& group,
+                                                                          const std::string& topic, Millis timeout) {
+    const Deadline deadline = std::chrono::steady_clock::now() + timeout;
+    const auto client = Client::connect(cluster, group);
+    if (!client) return tl::unexpected(client.error());
+    return client->told(lag_of(client->get(), group, topic, deadline));
 }
 
 }  // namespace fetcher

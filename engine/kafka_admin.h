@@ -9,6 +9,8 @@
 
 #include <tl/expected.hpp>
 
+#include "engine/kafka_properties.h"
+
 namespace fetcher {
 
 struct KafkaAdminError {
@@ -30,11 +32,10 @@ class KafkaAdmin {
     using Offsets = std::map<std::string, std::map<int32_t, int64_t>>;  // topic -> partition -> committed offset
 
     // Every committed offset of the group, over all topics. unknown_group where the cluster has no such group.
-    static Answer<Offsets> group_offsets(const std::string& bootstrap_servers, const std::string& group,
-                                         std::chrono::milliseconds timeout);
+    static Answer<Offsets> group_offsets(const KafkaCluster& cluster, const std::string& group, std::chrono::milliseconds timeout);
     // For each partition of the topic. A partition without a commit counts from the log's start, as a new consumer would.
-    static Answer<std::map<int32_t, PartitionLag>> group_lag(const std::string& bootstrap_servers, const std::string& group,
-                                                             const std::string& topic, std::chrono::milliseconds timeout);
+    static Answer<std::map<int32_t, PartitionLag>> group_lag(const KafkaCluster& cluster, const std::string& group, const std::string& topic,
+                                                             std::chrono::milliseconds timeout);
 };
 
 }  // namespace fetcher

@@ -52,8 +52,8 @@ Result<KafkaConf> make_kafka_conf(const KafkaProperties& properties) {
     rd_kafka_conf_set_log_cb(conf.get(), to_our_log);
     char error[512];
     for (const auto& [name, value] : properties) {
-        if (rd_kafka_conf_set(conf.get(), name, value.c_str(), error, sizeof error) != RD_KAFKA_CONF_OK) {
-            return fatal(std::string("Kafka client property ") + name + ": " + error);
+        if (rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), error, sizeof error) != RD_KAFKA_CONF_OK) {
+            return fatal("Kafka client property " + name + ": " + error);
         }
     }
     return conf;
@@ -65,6 +65,13 @@ Result<KafkaHandle> make_kafka_client(rd_kafka_type_t type, KafkaConf conf) {
     if (!client) return fatal(std::string("Kafka client: ") + error);
     (void)conf.release();  // the client's now
     return client;
+}
+
+// A handshake that ends in a certificate ends so every time; one that merely breaks off, as when a broker goes down, does not.
+bool is_locked_out(rd_kafka_resp_err_t error, std::string_view text) {
+    if (error == RD_KAFKA_RESP_ERR__SSL) return text.find("certificate") != std::string_view::npos;
+    return error == RD_KAFKA_RESP_ERR__AUTHENTICATION || error == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED ||
+           error == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED || error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
 }
 
 KafkaAdminOptions admin_options(rd_kafka_t* client, rd_kafka_admin_op_t what, std::chrono::milliseconds timeout) {
@@ -106,6 +113,7 @@ Result<TopicDescription> describe_topic(rd_kafka_t* client, const std::string& t
     if (count != 1) return transient("the broker's answer does not describe topic " + topic);
     const auto* error = rd_kafka_TopicDescription_error(found[0]);
     if (rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) return TopicDescription{};
+    if (is_locked_out(rd_kafka_error_code(error), "")) return fatal("topic " + topic + ": " + rd_kafka_error_string(error));
     if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR) return transient(rd_kafka_error_string(error));
     return read_description(found[0]);
 }

@@ -2,20 +2,26 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "engine/kafka_handles.h"
+#include "engine/kafka_properties.h"
 #include "engine/result.h"
 
 namespace fetcher {
 
-using KafkaProperties = std::vector<std::pair<const char*, std::string>>;
+using KafkaProperties = std::vector<std::pair<std::string, std::string>>;
 
-// conf with the properties set and logs sent to ours. fatal names the property that was refused.
+// conf with the properties set, in their order, and logs sent to ours. fatal names the property that was refused. A client of a consumer's
+// cluster, whatever it is for, is made with connection_properties() (kafka_properties.h) among them.
 Result<KafkaConf> make_kafka_conf(const KafkaProperties& properties);
 // A client; it takes the conf.
 Result<KafkaHandle> make_kafka_client(rd_kafka_type_t type, KafkaConf conf);
+
+// Whether a broker's or librdkafka's word means that this client will never be let in: what it was made with is wrong.
+bool is_locked_out(rd_kafka_resp_err_t error, std::string_view text);
 
 // Options with both timeouts set, for an admin request.
 KafkaAdminOptions admin_options(rd_kafka_t* client, rd_kafka_admin_op_t what, std::chrono::milliseconds timeout);

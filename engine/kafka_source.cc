@@ -19,7 +19,8 @@ bool cooperative(rd_kafka_t* client) {
     return protocol && std::string_view(protocol) == "COOPERATIVE";
 }
 
-SourceTrouble::Kind kind_of(rd_kafka_resp_err_t error) {
+SourceTrouble::Kind kind_of(rd_kafka_resp_err_t error, std::string_view text) {
+    if (is_locked_out(error, text)) return SourceTrouble::Kind::fatal;
     switch (error) {
         case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
             return SourceTrouble::Kind::broker_unreachable;
@@ -27,9 +28,6 @@ SourceTrouble::Kind kind_of(rd_kafka_resp_err_t error) {
         case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
             return SourceTrouble::Kind::topic_missing;
         case RD_KAFKA_RESP_ERR__FATAL:
-        case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-        case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-        case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
         case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
             return SourceTrouble::Kind::fatal;
         default:
@@ -112,6 +110,7 @@ struct KafkaSource::Client {
     KafkaQueue consumer_queue;
     KafkaQueue answers;  // of commits and questions that nobody waits for
     bool closed = false;
+    std::string locked_out;  // the broker's words, heard before subscribe()
 
     KafkaPartitionList list(const std::vector<PartitionStart>& starts) const {
         KafkaPartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(starts.size())));
@@ -147,9 +146,12 @@ struct KafkaSource::Client {
 
     static void on_error(rd_kafka_t* client, int code, const char* text, void* opaque) {
         auto& self = *static_cast<Client*>(opaque);
-        if (!self.events) return;
         const auto error = static_cast<rd_kafka_resp_err_t>(code);
-        if (error != RD_KAFKA_RESP_ERR__FATAL) return self.events->on_trouble({kind_of(error), text});
+        if (!self.events) {
+            if (is_locked_out(error, text)) self.locked_out = text;
+            return;
+        }
+        if (error != RD_KAFKA_RESP_ERR__FATAL) return self.events->on_trouble({kind_of(error, text), text});
         char fatal_text[256];
         const auto real = rd_kafka_fatal_error(client, fatal_text, sizeof fatal_text);
         self.events->on_trouble({SourceTrouble::Kind::fatal, std::string(rd_kafka_err2name(real)) + ": " + fatal_text});
@@ -195,7 +197,6 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::create(const KafkaSourceOption
     const size_t prefetch_kib = std::max<size_t>(1, o.prefetch_bytes_per_partition >> 10);
     KafkaProperties properties = {
         {"client.id", "kafka-fetcher"},
-        {"bootstrap.servers", o.bootstrap_servers},
         {"group.id", o.group},
         {"partition.assignment.strategy", o.partition_assignment_strategy},
         {"session.timeout.ms", std::to_string(o.session_timeout.count())},
@@ -218,6 +219,8 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::create(const KafkaSourceOption
         {"socket.nagle.disable", "true"},
         {"socket.keepalive.enable", "true"},
     };
+    for (const auto& more : {connection_properties(o.cluster), consuming_properties(o.cluster)})
+        properties.insert(properties.end(), more.begin(), more.end());
     if (!o.group_instance_id.empty()) properties.emplace_back("group.instance.id", o.group_instance_id);
     auto conf = make_kafka_conf(properties);
     if (!conf) return tl::unexpected(conf.error());
@@ -237,7 +240,10 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::create(const KafkaSourceOption
 
 Result<TopicInfo> KafkaSource::find_topic(std::chrono::milliseconds timeout) {
     auto found = describe_topic(client_->handle.get(), client_->topic, timeout);
-    if (!found) return tl::unexpected(found.error());
+    if (!found) {
+        serve();  // what went wrong is told there; the answer itself just does not come
+        return client_->locked_out.empty() ? tl::unexpected(found.error()) : fatal(client_->locked_out);
+    }
     return TopicInfo{static_cast<int32_t>(found->partitions.size()), std::move(found->topic_id)};
 }
 
@@ -252,7 +258,7 @@ Result<void> KafkaSource::subscribe(SourceEvents& events) {
 
 void KafkaSource::serve() {
     while (auto* message = rd_kafka_consumer_poll(client_->handle.get(), 0)) {
-        if (message->err && client_->events) client_->events->on_trouble({kind_of(message->err), rd_kafka_message_errstr(message)});
+        if (message->err && client_->events) client_->events->on_trouble({kind_of(message->err, rd_kafka_message_errstr(message)), rd_kafka_message_errstr(message)});
         rd_kafka_message_destroy(message);
     }
     while (KafkaEvent event{rd_kafka_queue_poll(client_->answers.get(), 0)}) client_->serve_answer(event.get());

@@ -12,12 +12,13 @@
 #include <vector>
 
 #include "engine/doorbell.h"
+#include "engine/kafka_properties.h"
 #include "engine/source.h"
 
 namespace fetcher {
 
 struct KafkaSourceOptions {
-    std::string bootstrap_servers;
+    KafkaCluster cluster;
     std::string topic;
     std::string group;
     std::string group_instance_id;

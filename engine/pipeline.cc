@@ -88,7 +88,9 @@ class Pipeline::Impl {
     std::string consume(MemoryBudget::Member& memory) {
         auto source = connect(kGuessedPartitions, memory);
         if (!source) return source.error().reason;
-        const auto topic = await_topic(**source);
+        const auto found = await_topic(**source);
+        if (!found) return "the broker at " + options_.cluster.servers + " does not let this consumer in: " + found.error().reason;
+        const auto& topic = *found;
         if (!topic) return "";
         if (static_cast<uint64_t>(topic->partitions) * prefetch_bytes_ > prefetch_limit(topic->partitions, memory)) {
             source = connect(topic->partitions, memory);  // with less for each of many partitions; the group has not been joined yet
@@ -115,7 +117,7 @@ class Pipeline::Impl {
 
     Result<std::unique_ptr<KafkaSource>> connect(int partitions, const MemoryBudget::Member& memory) {
         prefetch_bytes_ = prefetch_limit(partitions, memory) / static_cast<uint64_t>(partitions);
-        return KafkaSource::create({.bootstrap_servers = options_.bootstrap_servers,
+        return KafkaSource::create({.cluster = options_.cluster,
                                     .topic = options_.topic,
                                     .group = options_.group,
                                     .group_instance_id = options_.group_instance_id,
@@ -126,8 +128,8 @@ class Pipeline::Impl {
                                    doorbell_);
     }
 
-    // Waits, saying for what, until the topic is there. nullopt: stopped meanwhile.
-    std::optional<TopicInfo> await_topic(KafkaSource& source) {
+    // Waits, saying for what, until the topic is there. nullopt: stopped meanwhile. An error: this client need not wait.
+    Result<std::optional<TopicInfo>> await_topic(KafkaSource& source) {
         PipelineSnapshot waiting;
         waiting.last_progress = Clock::now();
         while (!stop_.load(std::memory_order_acquire)) {
@@ -135,22 +137,23 @@ class Pipeline::Impl {
             if (topic && topic->partitions > 0) {
                 health_.clear("topic_missing");
                 health_.clear("broker_unreachable");
-                return *topic;
+                return std::optional(*topic);
             }
+            if (!topic && topic.error().kind == ErrorKind::fatal) return tl::unexpected(topic.error());
             if (topic) {
                 health_.clear("broker_unreachable");
                 health_.set(HealthReason::Severity::waiting, "topic_missing",
-                            "waiting for topic " + options_.topic + " to be created at " + options_.bootstrap_servers);
+                            "waiting for topic " + options_.topic + " to be created at " + options_.cluster.servers);
             } else {
                 health_.set(HealthReason::Severity::waiting, "broker_unreachable",
-                            "waiting for the broker at " + options_.bootstrap_servers + ": " + topic.error().reason);
+                            "waiting for the broker at " + options_.cluster.servers + ": " + topic.error().reason);
             }
             waiting.state = PipelineSnapshot::State::starting;
             waiting.reasons = health_.reasons();
             board_.publish(waiting);
             doorbell_.wait_until(Clock::now() + kFindPause);
         }
-        return std::nullopt;
+        return std::optional<TopicInfo>();
     }
 
     void finish(const std::string& failure) {

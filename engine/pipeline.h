@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/kafka_properties.h"
 #include "engine/memory_budget.h"
 #include "engine/pipeline_snapshot.h"
 #include "engine/processor.h"
@@ -20,7 +21,7 @@ namespace fetcher {
 
 struct PipelineOptions {
     std::string consumer_id;
-    std::string bootstrap_servers;
+    KafkaCluster cluster;
     std::string topic;
     std::string group;
     std::string group_instance_id;            // static membership; empty: dynamic

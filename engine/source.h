@@ -74,7 +74,8 @@ class Source {
   public:
     virtual ~Source() = default;
 
-    // Waits up to the timeout for an answer; transient while broker or topic are missing.
+    // Waits up to the timeout for an answer; transient while broker or topic are missing, fatal where the broker lets nobody in with this
+    // password, certificate or role.
     virtual Result<TopicInfo> find_topic(std::chrono::milliseconds timeout) = 0;
     virtual Result<void> subscribe(SourceEvents& events) = 0;
     // Serves rebalances, errors and answers that have arrived; never waits for more.

@@ -10,7 +10,7 @@ from test_api_support import api, assert_problem, consumer_body, make_api  # noq
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 CONTRACT = ["consumer_id", "broker_ip", "broker_port", "topic", "consumer_group", "status", "processor_configs", "created_at", "updated_at"]
-ADDED = ["auto_offset_reset", "partition_assignment_strategy", "revision", "health", "last_error", "metrics"]
+ADDED = ["auto_offset_reset", "partition_assignment_strategy", "kafka_properties", "revision", "health", "last_error", "metrics"]
 
 
 def create(server, name="payments", **fields):
@@ -147,6 +147,14 @@ WRONG_FIELDS = [
     ({"auto_start": "yes"}, "/auto_start"),
     ({"auto_offset_reset": "newest"}, "/auto_offset_reset"),
     ({"partition_assignment_strategy": "random"}, "/partition_assignment_strategy"),
+    ({"kafka_properties": "ssl"}, "/kafka_properties"),
+    ({"kafka_properties": {"plugin.library.paths": "/tmp/evil.so"}}, "/kafka_properties/plugin.library.paths"),
+    ({"kafka_properties": {"ssl.engine.location": "/tmp/evil.so"}}, "/kafka_properties/ssl.engine.location"),
+    ({"kafka_properties": {"sasl.kerberos.kinit.cmd": "touch /tmp/evil"}}, "/kafka_properties/sasl.kerberos.kinit.cmd"),
+    ({"kafka_properties": {"group.id": "other"}}, "/kafka_properties/group.id"),
+    ({"kafka_properties": {"isolation.level": "read_uncommitted"}}, "/kafka_properties/isolation.level"),
+    ({"kafka_properties": {"enable.ssl.certificate.verification": False}}, "/kafka_properties/enable.ssl.certificate.verification"),
+    ({"kafka_properties": {"security.protocol": "ssl", "ssl.ca.location": "/etc/ssl/certs/ca.pem"}}, "/kafka_properties/ssl.ca.location"),
     ({"processor_configs": []}, "/processor_configs"),
     ({"processor_configs": {}}, "/processor_configs"),
     ({"processor_configs": ["file_sink"]}, "/processor_configs/0"),

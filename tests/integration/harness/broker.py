@@ -90,21 +90,28 @@ class Cluster:
 class OwnBroker(Cluster):
     """A broker that a test may kill: an instance of its own on ports of its own.
 
-    extra_listener: (port, advertised port) of a second listener, for clients that come through a proxy."""
+    extra_listener: (port, advertised port) of a second listener, for clients that come through a proxy.
+    secure_listeners: more of them by name, as (port, advertised port, security protocol); properties: more lines of the broker's configuration."""
 
-    def __init__(self, folder, extra_listener=None):
+    def __init__(self, folder, extra_listener=None, secure_listeners=None, properties=()):
         port, controller_port = free_port(), free_port()
         super().__init__(f"127.0.0.1:{port}")
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         # A broker that was killed is let back into its cluster when its old session is over: soon.
-        properties = ["broker.session.timeout.ms=2000", "broker.heartbeat.interval.ms=500"]
+        properties = ["broker.session.timeout.ms=2000", "broker.heartbeat.interval.ms=500", *properties]
+        listeners = {"PLAINTEXT": (port, port, "PLAINTEXT")}
         if extra_listener:
-            behind, advertised = extra_listener
+            listeners["PROXIED"] = (*extra_listener, "PLAINTEXT")
+        listeners.update(secure_listeners or {})
+        if len(listeners) > 1:
+            bound = [f"{name}://127.0.0.1:{its_port}" for name, (its_port, _, _) in listeners.items()]
             properties += [
-                f"listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller_port}",
-                f"advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{advertised}",
-                "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
+                f"listeners={','.join(bound)},CONTROLLER://127.0.0.1:{controller_port}",
+                "advertised.listeners=" + ",".join(f"{name}://127.0.0.1:{told}" for name, (_, told, _) in listeners.items()),
+                "listener.security.protocol.map="
+                + ",".join(f"{name}:{protocol}" for name, (_, _, protocol) in listeners.items())
+                + ",CONTROLLER:PLAINTEXT",
             ]
         self._environment = dict(
             os.environ,

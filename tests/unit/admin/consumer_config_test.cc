@@ -257,8 +257,16 @@ TEST_F(ConsumerConfigTest, AnUnknownTypeShowsNothing) {
 
 TEST(ConsumerDocument, IsTheSameAfterTheRoundTrip) {
     ConsumerSpec spec{"::1", 9092, "t", "g", "latest", "range", {{"p", "x", {{"a", {1, 2}}}, "t1", "t2"}}};
+    spec.kafka_properties = {{"sasl.password", "${secret:PASSWORD}"}};
     EXPECT_EQ(from_document(to_document(spec)), spec);
     EXPECT_EQ(spec.bootstrap_servers(), "[::1]:9092");
+}
+
+TEST(ConsumerDocument, OneOfABuildWithoutKafkaPropertiesIsRead) {
+    ConsumerSpec spec{"h", 9092, "t", "g", "latest", "range", {}};
+    auto document = json::parse(to_document(spec));
+    ASSERT_EQ(document.erase("kafka_properties"), 1U);
+    EXPECT_EQ(from_document(document.dump()), spec);
 }
 
 TEST(ConsumerDocument, ADamagedOneIsToldWithoutWhatItHolds) {

@@ -37,7 +37,7 @@ TEST_F(KafkaAdminTest, ACoordinatorThatHasMovedIsAskedForAgain) {
     for (const auto error : {RD_KAFKA_RESP_ERR_NOT_COORDINATOR, RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
                              RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS}) {
         rd_kafka_mock_push_request_errors(cluster_, kOffsetFetch, 1, error);
-        const auto lag = KafkaAdmin::group_lag(servers(), "group", "topic", seconds(10));
+        const auto lag = KafkaAdmin::group_lag({servers(), {}}, "group", "topic", seconds(10));
         ASSERT_FALSE(lag);
         EXPECT_EQ(lag.error().kind, KafkaAdminError::Kind::unknown_group) << "answered when asked again: " << lag.error().reason;
     }
