@@ -16,7 +16,7 @@
 #include "admin/data_dir.h"
 #include "admin/demo.h"
 #include "admin/http_server.h"
-#include "admin/iso_time.h"
+#include "engine/iso_time.h"
 #include "admin/pipeline_factory.h"
 #include "admin/postgres_heartbeats.h"
 #include "admin/postgres_store.h"

@@ -36,6 +36,7 @@ void add_processors(std::vector<ProcessorSnapshot>& all, const std::vector<Proce
         same->batches += p.batches;
         same->retries += p.retries;
         same->errors += p.errors;
+        same->dead_letters += p.dead_letters;
         same->queue_batches += p.queue_batches;
     }
 }
@@ -83,6 +84,7 @@ class Combiner {
         sum.totals.bytes += seen.totals.bytes;
         sum.totals.errors += seen.totals.errors;
         sum.totals.restarts += seen.totals.restarts;
+        sum.totals.dead_letters += seen.totals.dead_letters;
         if (seen.last_error && (!sum.last_error || seen.last_error->at > sum.last_error->at)) sum.last_error = seen.last_error;
         if (!seen.pipeline) return;
         any_pipeline_ = true;

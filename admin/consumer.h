@@ -14,6 +14,7 @@ struct ProcessorSpec {
     std::string id;  // UUID
     std::string type;
     nlohmann::json config;
+    bool required = true;  // false: best effort, nothing waits for it
     std::string created_at;  // ISO-8601
     std::string updated_at;
 
@@ -27,7 +28,11 @@ struct ConsumerSpec {
     std::string consumer_group;
     std::string auto_offset_reset = "earliest";
     std::string partition_assignment_strategy = "range";
-    std::vector<ProcessorSpec> processors;                     // in the order given
+    nlohmann::json dead_letter;  // null, {"topic": …} or {"file_path": …}
+    nlohmann::json retry;        // as given, see failure_fields.h; null: all defaults
+    nlohmann::json restart;      // likewise
+    int64_t restart_requests = 0;  // how often a person has asked for a restart: one more, and what runs is replaced everywhere
+    std::vector<ProcessorSpec> processors;  // in the order given
     std::map<std::string, std::string> kafka_properties = {};  // as given, references and secrets included
 
     bool operator==(const ConsumerSpec&) const = default;

@@ -8,6 +8,7 @@
 #include "admin/kafka_properties.h"
 #include "admin/schema_validator.h"
 #include "admin/uuid.h"
+#include "processors/dead_letter_destination.h"
 
 namespace fetcher {
 
@@ -18,7 +19,7 @@ namespace {
 std::string pointer_of(size_t index) { return "/processor_configs/" + std::to_string(index); }
 
 ProcessorOwner owner_of(const StoredConsumer& consumer) {
-    return {consumer.consumer_id, consumer.spec.consumer_group, consumer.spec.topic};
+    return {consumer.consumer_id, consumer.spec.consumer_group, consumer.spec.topic, {}};
 }
 
 tl::unexpected<Problem> invalid(std::vector<FieldError> errors) {
@@ -32,6 +33,9 @@ void apply_fields(const json& body, ConsumerSpec& spec) {
     spec.consumer_group = body.value("consumer_group", spec.consumer_group);
     spec.auto_offset_reset = body.value("auto_offset_reset", spec.auto_offset_reset);
     spec.partition_assignment_strategy = body.value("partition_assignment_strategy", spec.partition_assignment_strategy);
+    spec.dead_letter = body.value("dead_letter", spec.dead_letter);
+    spec.retry = body.value("retry", spec.retry);
+    spec.restart = body.value("restart", spec.restart);
     if (!body.contains("kafka_properties")) return;
     auto properties = kafka_properties_in(body["kafka_properties"]);
     restore_masked(spec.kafka_properties, properties);
@@ -41,7 +45,7 @@ void apply_fields(const json& body, ConsumerSpec& spec) {
 std::vector<ProcessorSpec> processors_in(const json& body) {
     std::vector<ProcessorSpec> processors;
     for (const auto& item : body.at("processor_configs"))
-        processors.push_back({item.value("id", ""), item.at("processor_type"), item.value("config", json::object()), "", ""});
+        processors.push_back({item.value("id", ""), item.at("processor_type"), item.value("config", json::object()), item.value("required", true), "", ""});
     return processors;
 }
 
@@ -103,6 +107,11 @@ std::vector<std::string> ConsumerConfig::claims(const StoredConsumer& consumer) 
 
 std::vector<FieldError> ConsumerConfig::check(const StoredConsumer& consumer) const {
     auto errors = check_kafka_properties(consumer.spec.kafka_properties, environment_);
+    if (!consumer.spec.dead_letter.is_null())
+        for (auto& found : check_dead_letter(consumer.spec.dead_letter, owner_of(consumer), environment_))
+            errors.push_back({"/dead_letter" + found.pointer, std::move(found.detail)});
+    if (std::ranges::none_of(consumer.spec.processors, &ProcessorSpec::required))
+        errors.push_back({"/processor_configs", "at least one processor must be required: offsets are committed when the required ones have the records"});
     for (size_t i = 0; i < consumer.spec.processors.size(); ++i) {
         const auto& processor = consumer.spec.processors[i];
         const auto* type = registry_.find(processor.type);
@@ -156,7 +165,7 @@ Answer<StoredConsumer> ConsumerConfig::merge(const StoredConsumer& current, cons
         for (auto& processor : next.spec.processors) {
             const auto* known = predecessor(processor, before, after);
             if (known) restore_secrets(*known, processor);
-            const bool same = known && known->config == processor.config;
+            const bool same = known && known->config == processor.config && known->required == processor.required;
             processor.id = known ? known->id : new_uuid();
             processor.created_at = known ? known->created_at : now;
             processor.updated_at = same ? known->updated_at : now;
@@ -170,6 +179,7 @@ Answer<StoredConsumer> ConsumerConfig::merge(const StoredConsumer& current, cons
 Answer<StoredConsumer> ConsumerConfig::restore(const StoredConsumer& current, const ConsumerSpec& old, const std::string& now) const {
     StoredConsumer next = current;
     next.spec = old;
+    next.spec.restart_requests = current.spec.restart_requests;
     next.unreadable.clear();  // this is how a damaged one is mended
     for (auto& processor : next.spec.processors) {
         const auto& before = current.spec.processors;

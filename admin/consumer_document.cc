@@ -10,6 +10,7 @@ std::string to_document(const ConsumerSpec& spec) {
         processors.push_back({{"id", processor.id},
                               {"processor_type", processor.type},
                               {"config", processor.config},
+                              {"required", processor.required},
                               {"created_at", processor.created_at},
                               {"updated_at", processor.updated_at}});
     }
@@ -20,6 +21,10 @@ std::string to_document(const ConsumerSpec& spec) {
                 {"auto_offset_reset", spec.auto_offset_reset},
                 {"partition_assignment_strategy", spec.partition_assignment_strategy},
                 {"kafka_properties", spec.kafka_properties},
+                {"dead_letter", spec.dead_letter},
+                {"retry", spec.retry},
+                {"restart", spec.restart},
+                {"restart_requests", spec.restart_requests},
                 {"processor_configs", std::move(processors)}}
         .dump();
 }
@@ -34,9 +39,14 @@ ConsumerSpec from_document(const std::string& document) {
     spec.auto_offset_reset = root.at("auto_offset_reset");
     spec.partition_assignment_strategy = root.at("partition_assignment_strategy");
     spec.kafka_properties = root.value("kafka_properties", spec.kafka_properties);  // not in documents of older builds
+    // Older builds did not write these.
+    spec.dead_letter = root.value("dead_letter", json());
+    spec.retry = root.value("retry", json());
+    spec.restart = root.value("restart", json());
+    spec.restart_requests = root.value("restart_requests", int64_t{0});
     for (const auto& item : root.at("processor_configs"))
-        spec.processors.push_back(
-            {item.at("id"), item.at("processor_type"), item.at("config"), item.at("created_at"), item.at("updated_at")});
+        spec.processors.push_back({item.at("id"), item.at("processor_type"), item.at("config"), item.value("required", true),
+                                   item.at("created_at"), item.at("updated_at")});
     return spec;
 }
 

@@ -6,7 +6,9 @@
 #include <array>
 #include <string>
 
+#include "admin/failure_fields.h"
 #include "admin/schema_validator.h"
+#include "processors/dead_letter_destination.h"
 
 namespace fetcher {
 
@@ -19,7 +21,10 @@ constexpr size_t kMaxNameLength = 255;
 constexpr size_t kMaxProcessors = 32;
 
 json processor_schema(BodyKind kind) {
-    json properties = {{"id", {{"type", "string"}}}, {"processor_type", {{"type", "string"}}}, {"config", {{"type", "object"}}}};
+    json properties = {{"id", {{"type", "string"}}},
+                       {"processor_type", {{"type", "string"}}},
+                       {"config", {{"type", "object"}}},
+                       {"required", {{"type", "boolean"}}}};
     if (kind == BodyKind::update) {
         // Accepted and ignored, so that processor_configs of an answer can be edited and sent back.
         properties["created_at"] = {{"type", "string"}};
@@ -28,6 +33,11 @@ json processor_schema(BodyKind kind) {
         properties.erase("id");
     }
     return {{"type", "object"}, {"additionalProperties", false}, {"required", {"processor_type"}}, {"properties", std::move(properties)}};
+}
+
+json or_null(json schema) {
+    schema["type"] = {"object", "null"};
+    return schema;
 }
 
 json consumer_schema(BodyKind kind) {
@@ -42,6 +52,9 @@ json consumer_schema(BodyKind kind) {
           {"auto_offset_reset", {{"type", "string"}, {"enum", {"earliest", "latest"}}}},
           {"partition_assignment_strategy", {{"type", "string"}, {"enum", {"range", "roundrobin", "cooperative-sticky"}}}},
           {"kafka_properties", {{"type", "object"}}},
+          {"dead_letter", or_null(dead_letter_schema())},
+          {"retry", retry_schema()},
+          {"restart", restart_schema()},
           {"processor_configs", {{"type", "array"}, {"minItems", 1}, {"maxItems", kMaxProcessors}, {"items", processor_schema(kind)}}}}}};
     if (kind == BodyKind::create) {
         schema["required"] = {"broker_ip", "broker_port", "topic", "consumer_group", "processor_configs"};
@@ -113,6 +126,10 @@ std::vector<FieldError> check_consumer_fields(const json& body, BodyKind kind) {
         for (const auto& [name, value] : properties->items())
             if (!value.is_string() && !value.is_number_integer() && !value.is_boolean())
                 errors.push_back({"/kafka_properties" + pointer_token(name), "must be a string, a whole number or a boolean"});
+    if (!errors.empty()) return errors;
+    if (const auto letters = body.find("dead_letter"); letters != body.end() && letters->contains("topic"))
+        if (auto words = wrong_topic((*letters)["topic"].get<std::string>()); !words.empty()) errors.push_back({"/dead_letter/topic", std::move(words)});
+    std::ranges::move(check_failure_fields(body), std::back_inserter(errors));
     return errors;
 }
 

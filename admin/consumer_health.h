@@ -24,6 +24,7 @@ struct ConsumerTotals {
     uint64_t bytes = 0;
     uint64_t errors = 0;
     uint64_t restarts = 0;  // by automatic recovery
+    uint64_t dead_letters = 0;
 };
 
 // What the reconciler knows.

@@ -2,8 +2,9 @@
 
 #include <cmath>
 
-#include "admin/iso_time.h"
+#include "admin/failure_fields.h"
 #include "admin/kafka_properties.h"
+#include "engine/iso_time.h"
 
 namespace fetcher {
 
@@ -47,6 +48,7 @@ json processors_json(const StoredConsumer& consumer, const ConsumerConfig& confi
         list.push_back({{"id", processor.id},
                         {"processor_type", processor.type},
                         {"config", json(config.masked(processor))},
+                        {"required", processor.required},
                         {"created_at", processor.created_at},
                         {"updated_at", processor.updated_at}});
     return list;
@@ -74,6 +76,7 @@ json processor_metrics_json(const PipelineSnapshot& pipeline) {
                         {"batches", p.batches},
                         {"retries", p.retries},
                         {"errors", p.errors},
+                        {"dead_letters", p.dead_letters},
                         {"queued_batches", p.queue_batches}});
     return list;
 }
@@ -98,6 +101,7 @@ json metrics_json(const ConsumerObservation& seen) {
             {"bytes_per_second", std::round(seen.bytes_per_second)},
             {"errors", seen.totals.errors},
             {"restarts", seen.totals.restarts},
+            {"dead_letters", seen.totals.dead_letters},
             {"lag", lag_json(pipeline)},
             {"memory_bytes", pipeline.memory_bytes},
             {"rebalances", pipeline.rebalances},
@@ -127,6 +131,9 @@ json consumer_json(const StoredConsumer& consumer, const ConsumerHealth& health,
             {"auto_offset_reset", spec.auto_offset_reset},
             {"partition_assignment_strategy", spec.partition_assignment_strategy},
             {"kafka_properties", masked(spec.kafka_properties)},
+            {"dead_letter", json(spec.dead_letter)},
+            {"retry", shown_retry(spec.retry)},
+            {"restart", shown_restart(spec.restart)},
             {"revision", consumer.revision},
             {"health", health_json(health)},
             {"last_error", std::move(last_error)},
@@ -165,6 +172,9 @@ json version_json(const StoredConsumer& revision, const ConsumerConfig& config) 
               {"auto_offset_reset", spec.auto_offset_reset},
               {"partition_assignment_strategy", spec.partition_assignment_strategy},
               {"kafka_properties", masked(spec.kafka_properties)},
+              {"dead_letter", json(spec.dead_letter)},
+              {"retry", shown_retry(spec.retry)},
+              {"restart", shown_restart(spec.restart)},
               {"processor_configs", processors_json(revision, config)}}}};
 }
 

@@ -2,7 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
-#include "admin/iso_time.h"
+#include "engine/iso_time.h"
 
 namespace fetcher {
 
@@ -206,9 +206,26 @@ Answer<ConsumerView> ConsumerService::update(const std::string& consumer_id, con
 }
 
 Answer<ConsumerView> ConsumerService::start(const std::string& consumer_id, const Precondition& precondition) {
+    // One that is to run and is in ERROR, here or on another replica, is tried again at once.
+    if (const auto now = get(consumer_id); now && now->stored.desired == Desired::running && now->health.status == "ERROR")
+        return restart(consumer_id, precondition);
     auto stored = set_desired(consumer_id, precondition, Desired::running);
     if (!stored) return tl::unexpected<Problem>(stored.error());
     reconciler_.retry_now(consumer_id);
+    return settled_view(std::move(*stored));
+}
+
+// As a new revision, so that the other replicas follow.
+Answer<ConsumerView> ConsumerService::restart(const std::string& consumer_id, const Precondition& precondition) {
+    const auto change = [&](StoredConsumer current) -> Answer<StoredConsumer> {
+        if (!current.unreadable.empty()) return problem(409, current.unreadable);
+        if (current.desired != Desired::running) return problem(409, "Consumer " + consumer_id + " is stopped; POST …/start starts it.");
+        current.spec.restart_requests++;
+        return current;
+    };
+    auto stored = write(consumer_id, precondition, change, kAttempts);
+    if (!stored) return tl::unexpected<Problem>(stored.error());
+    spdlog::info("consumer {}: a restart was asked for, revision {}", consumer_id, stored->revision);
     return settled_view(std::move(*stored));
 }
 

@@ -71,6 +71,8 @@ class ConsumerService {
     Answer<ConsumerPage> list(const ConsumerFilter& filter);
     Answer<ConsumerView> update(const std::string& consumer_id, const nlohmann::json& body, const Precondition& precondition = {});
     Answer<ConsumerView> start(const std::string& consumer_id, const Precondition& precondition = {});
+    // Replaces what runs of it, on every replica, whatever its backoff says.
+    Answer<ConsumerView> restart(const std::string& consumer_id, const Precondition& precondition = {});
     Answer<ConsumerView> stop(const std::string& consumer_id, const Precondition& precondition = {});
     Answer<void> remove(const std::string& consumer_id, const Precondition& precondition = {});
 

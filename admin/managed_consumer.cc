@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <system_error>
 
+#include "admin/failure_fields.h"
+
 namespace fetcher {
 
 namespace {
@@ -22,16 +24,30 @@ bool has_lag(const PipelineSnapshot& snapshot) {
     return std::any_of(snapshot.partitions.begin(), snapshot.partitions.end(), [](const auto& partition) { return partition.lag > 0; });
 }
 
+uint64_t dead_letters_of(const PipelineSnapshot& snapshot) {
+    uint64_t sum = 0;
+    for (const auto& processor : snapshot.processors) sum += processor.dead_letters;
+    return sum;
+}
+
 }  // namespace
 
 ManagedConsumer::ManagedConsumer(StoredConsumer desired, const PipelineFactory& factory, const RestartPolicy& policy)
-    : factory_(factory), policy_(policy), desired_(std::move(desired)), backoff_(policy.initial, policy.max) {}
+    : factory_(factory), standard_(policy), desired_(std::move(desired)), policy_(restart_policy(desired_.spec.restart, standard_)),
+      backoff_(policy_.initial, policy_.max) {}
 
 void ManagedConsumer::set_desired(const StoredConsumer& desired) {
     const bool repaired = !desired_.unreadable.empty() && desired.unreadable.empty();
     if (desired.revision == desired_.revision && !repaired) return;
     desired_ = desired;
+    policy_ = restart_policy(desired_.spec.restart, standard_);
+    backoff_ = Backoff(policy_.initial, policy_.max);
+    begin_anew();
+}
+
+void ManagedConsumer::begin_anew() {
     retry_at_ = {};
+    failures_ = 0;
     backoff_.reset();
 }
 
@@ -59,8 +75,7 @@ void ManagedConsumer::step(Time now) {
 }
 
 void ManagedConsumer::obey_retry_request() {
-    retry_at_ = {};
-    backoff_.reset();
+    begin_anew();
     if (pipeline_ && !stopping_ && is_blocked(pipeline_->snapshot())) restart_wanted_ = true;
 }
 
@@ -107,6 +122,7 @@ void ManagedConsumer::retire(Time now) {
         seen_.totals.records += last.records;
         seen_.totals.bytes += last.bytes;
         seen_.totals.errors += last.errors;
+        seen_.totals.dead_letters += dead_letters_of(last);
         seen_.records_per_second = seen_.bytes_per_second = 0;
         seen_.stalled_since.reset();
     }
@@ -119,12 +135,17 @@ void ManagedConsumer::retire(Time now) {
 
 void ManagedConsumer::fail(Time now, const std::string& why) {
     const auto wait = backoff_.next();
-    retry_at_ = now + wait;
+    const bool gives_up = policy_.attempts && failures_ >= *policy_.attempts;
+    ++failures_;
+    retry_at_ = gives_up ? Time::max() : now + wait;
     const auto clock = std::chrono::system_clock::now();
-    spdlog::error("consumer {}: failed: {} (next try in {} ms)", desired_.consumer_id, why, wait.count());
+    if (gives_up) spdlog::error("consumer {}: failed: {} (not tried again by itself)", desired_.consumer_id, why);
+    else spdlog::error("consumer {}: failed: {} (next try in {} ms)", desired_.consumer_id, why, wait.count());
     std::lock_guard lock(mutex_);
-    seen_.failure = why;
+    seen_.failure = gives_up ? why + ". It is not started again by itself (restart.attempts); POST …/restart does" : why;
     seen_.last_error = LastError{why, clock};
+    seen_.next_retry_at.reset();
+    if (gives_up) return;
     seen_.next_retry_at = clock + wait;
     ++seen_.totals.restarts;
 }
@@ -135,7 +156,10 @@ void ManagedConsumer::sample(Time now) {
     records_rate_.sample(now, seen_.totals.records + snapshot.records);
     bytes_rate_.sample(now, seen_.totals.bytes + snapshot.bytes);
     const bool well = snapshot.state == State::running && !is_blocked(snapshot);
-    if (well && now - started_at_ >= policy_.healthy_after) backoff_.reset();
+    if (well && now - started_at_ >= policy_.healthy_after) {
+        backoff_.reset();
+        failures_ = 0;
+    }
 
     std::lock_guard lock(mutex_);
     seen_.records_per_second = records_rate_.per_second();
@@ -184,6 +208,7 @@ ConsumerObservation ManagedConsumer::observe() const {
     seen.totals.records += seen.pipeline->records;
     seen.totals.bytes += seen.pipeline->bytes;
     seen.totals.errors += seen.pipeline->errors;
+    seen.totals.dead_letters += dead_letters_of(*seen.pipeline);
     return seen;
 }
 

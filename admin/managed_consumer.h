@@ -2,7 +2,7 @@
 // step waits.
 //
 // It has at most one pipeline. Another definition, or a stop, drains that one first; a failed one is replaced after a backoff that
-// doubles up to a minute and starts anew once the consumer has been healthy for a while.
+// doubles up to a minute, unless the consumer says otherwise, and starts anew once it has been healthy for a while.
 // Thread: reconciler; observe(), retry_now() and applied_revision() any
 #pragma once
 
@@ -25,6 +25,7 @@ struct RestartPolicy {
     std::chrono::milliseconds max{60'000};
     std::chrono::milliseconds healthy_after{60'000};  // then the backoff begins at `initial` again
     std::chrono::milliseconds stall_after{30'000};    // lag without progress for so long is `stalled`
+    std::optional<int> attempts;                      // so many failed starts in a row, then only a person's request; nullopt: no limit
 };
 
 class ManagedConsumer {
@@ -55,6 +56,7 @@ class ManagedConsumer {
     bool wants_running() const { return !removed_ && !shutting_down_ && desired_.desired == Desired::running; }
     bool outdated() const;
     void obey_retry_request();
+    void begin_anew();  // as if it had never failed
     Result<std::shared_ptr<RunningPipeline>> make_and_start() const;
     void launch(Time now);
     void retire(Time now);
@@ -63,11 +65,13 @@ class ManagedConsumer {
     void watch_progress(Time now, const PipelineSnapshot& snapshot);
 
     const PipelineFactory& factory_;
-    const RestartPolicy policy_;
+    const RestartPolicy standard_;  // for what the consumer does not say
     StoredConsumer desired_;
+    RestartPolicy policy_;
     ConsumerSpec running_spec_;  // of pipeline_
     Backoff backoff_;
-    Time retry_at_{};
+    int failures_ = 0;  // in a row
+    Time retry_at_{};   // max(): not by itself
     Time started_at_{};
     Time sampled_at_{};
     Time lagging_since_{};  // epoch: no lag

@@ -1,7 +1,9 @@
 #include "admin/pipeline_factory.h"
 
+#include "admin/failure_fields.h"
 #include "admin/kafka_properties.h"
 #include "admin/schema_validator.h"
+#include "processors/dead_letter_destination.h"
 
 namespace fetcher {
 
@@ -29,6 +31,7 @@ PipelineOptions options_of(const StoredConsumer& consumer, KafkaCluster cluster,
     options.group_instance_id = environment.instance_id + "-" + consumer.consumer_id;
     options.auto_offset_reset = consumer.spec.auto_offset_reset;
     options.partition_assignment_strategy = consumer.spec.partition_assignment_strategy;
+    options.retry = retry_policy(consumer.spec.retry);
     options.pin_thread = pin_threads;
     return options;
 }
@@ -38,7 +41,7 @@ PipelineOptions options_of(const StoredConsumer& consumer, KafkaCluster cluster,
 PipelineFactory make_pipeline_factory(const ProcessorRegistry& registry, const ProcessorEnvironment& environment, MemoryBudget& budget,
                                       bool pin_threads) {
     return [&, pin_threads](const StoredConsumer& consumer) -> Result<std::unique_ptr<RunningPipeline>> {
-        const ProcessorOwner owner{consumer.consumer_id, consumer.spec.consumer_group, consumer.spec.topic};
+        const ProcessorOwner owner{consumer.consumer_id, consumer.spec.consumer_group, consumer.spec.topic, retry_policy(consumer.spec.retry)};
         auto cluster = kafka_cluster(consumer.spec, environment);
         if (!cluster) return tl::unexpected<Error>(cluster.error());
         std::vector<PipelineProcessor> processors;
@@ -52,7 +55,13 @@ PipelineFactory make_pipeline_factory(const ProcessorRegistry& registry, const P
             if (!processor) return tl::unexpected<Error>(processor.error());
             processors.push_back({spec.id, spec.type, std::move(*processor)});
         }
-        return std::make_unique<EnginePipeline>(options_of(consumer, std::move(*cluster), environment, pin_threads), std::move(processors), budget);
+        auto options = options_of(consumer, std::move(*cluster), environment, pin_threads);
+        if (!consumer.spec.dead_letter.is_null()) {
+            auto made = make_dead_letters(consumer.spec.dead_letter, owner, environment, options.cluster);
+            if (!made) return tl::unexpected<Error>(made.error());
+            options.dead_letters = std::move(*made);
+        }
+        return std::make_unique<EnginePipeline>(std::move(options), std::move(processors), budget);
     };
 }
 

@@ -40,6 +40,7 @@ void visit_processor(ProcessorOf& p, Visit&& visit) {
     visit("batches", p.batches);
     visit("retries", p.retries);
     visit("errors", p.errors);
+    visit("dead_letters", p.dead_letters);
     visit("queue_batches", p.queue_batches);
 }
 
@@ -62,6 +63,7 @@ void visit_totals(Totals& t, Visit&& visit) {
     visit("bytes", t.bytes);
     visit("errors", t.errors);
     visit("restarts", t.restarts);
+    visit("dead_letters", t.dead_letters);
 }
 
 auto into(json& to) {

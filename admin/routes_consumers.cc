@@ -120,6 +120,9 @@ void add_consumer_routes(Router& router, ConsumerService& service) {
     router.add("POST", one + "/start", [&](const HttpRequest& request) {
         return switched(request, [&](const std::string& id, const Precondition& seen) { return service.start(id, seen); });
     });
+    router.add("POST", one + "/restart", [&](const HttpRequest& request) {
+        return switched(request, [&](const std::string& id, const Precondition& seen) { return service.restart(id, seen); });
+    });
     router.add("POST", one + "/stop", [&](const HttpRequest& request) {
         return switched(request, [&](const std::string& id, const Precondition& seen) { return service.stop(id, seen); });
     });

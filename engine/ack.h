@@ -22,8 +22,8 @@ struct Ack {
         opened,      // assignment, position (or none)
         blocked,     // assignment, text: the sink cannot be opened; tried again at next_try
         closed,      // assignment: flushed and given up
-        retrying,    // text: a write failed for now; tried again at next_try
-        recovered,   // the write that was retried succeeded
+        retrying,    // code, text: something failed for now; tried again at next_try
+        recovered,   // code: what was retried succeeded
         failed,      // text: the consumer must stop
         stopped,     // the worker has ended
     };
@@ -33,6 +33,7 @@ struct Ack {
     std::shared_ptr<Assignment> assignment;
     int64_t offset = 0;
     std::optional<Position> position;
+    const char* code = "sink_retry";  // of the health's reason
     std::string text;
     std::chrono::system_clock::time_point next_try;
 };

@@ -1,29 +1,42 @@
-// Backoff: exponential with full jitter on its upper half, so that many waiters do not come back together.
+// RetryPolicy and Backoff: how long to wait before the same thing is tried again. Exponential; the jitter keeps many waiters from coming
+// back together.
 // Thread: one owner
 #pragma once
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <random>
 
 namespace fetcher {
 
+struct RetryPolicy {
+    std::chrono::milliseconds initial{100};
+    std::chrono::milliseconds max{10'000};
+    double jitter = 0.5;  // up to which part of a pause is left out, at random: 0 to 1
+    // How long a sink may fail without a success between before the consumer goes to ERROR; nullopt: never.
+    std::optional<std::chrono::milliseconds> give_up_after;
+
+    bool operator==(const RetryPolicy&) const = default;
+};
+
 class Backoff {
   public:
-    Backoff(std::chrono::milliseconds initial, std::chrono::milliseconds max) : initial_(initial), max_(max), next_(initial) {}
+    Backoff(std::chrono::milliseconds initial, std::chrono::milliseconds max) : Backoff(RetryPolicy{.initial = initial, .max = max}) {}
+    explicit Backoff(const RetryPolicy& policy) : policy_(policy), next_(policy.initial) {}
 
     // How long to wait before the next try; doubles each time up to max.
     std::chrono::milliseconds next() {
         const auto full = next_;
-        next_ = std::min(max_, next_ * 2);
-        std::uniform_int_distribution<int64_t> spread(full.count() / 2, full.count());
+        next_ = std::min(policy_.max, next_ * 2);
+        const auto least = full.count() - static_cast<int64_t>(static_cast<double>(full.count()) * policy_.jitter);
+        std::uniform_int_distribution<int64_t> spread(least, full.count());
         return std::chrono::milliseconds(spread(random_));
     }
-    void reset() { next_ = initial_; }
+    void reset() { next_ = policy_.initial; }
 
   private:
-    std::chrono::milliseconds initial_;
-    std::chrono::milliseconds max_;
+    RetryPolicy policy_;
     std::chrono::milliseconds next_;
     std::minstd_rand random_{std::random_device{}()};
 };

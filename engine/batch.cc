@@ -17,6 +17,22 @@ void Batch::begin(const std::shared_ptr<Assignment>& assignment, int64_t first_o
     index_.clear();
 }
 
+void Batch::copy_without(const Batch& from, const std::vector<uint32_t>& left_out) {
+    begin(from.assignment_, from.first_offset_);
+    auto skip = left_out.begin();
+    for (uint32_t i = 0; i < from.size(); i++) {
+        if (skip != left_out.end() && *skip == i) {
+            ++skip;
+            continue;
+        }
+        const Record record = from.record(i);
+        add(record.offset(), record.timestamp_ms(), record.value());
+        add_key(record.key());
+        record.for_each_header([&](const Header& header) { add_header(header.name, header.value); });
+    }
+    set_next_offset(from.next_offset_);
+}
+
 void Batch::end() { assignment_.reset(); }
 
 int32_t Batch::partition() const { return assignment_->partition; }

@@ -64,6 +64,8 @@ class Batch {
     void add_header(std::string_view name, std::optional<std::string_view> value);
     // Everything below next_offset has been read, also where no record was (compaction, transaction markers).
     void set_next_offset(int64_t next_offset);
+    // A new life as a copy of `from` without the records at these ascending indices.
+    void copy_without(const Batch& from, const std::vector<uint32_t>& left_out);
     void end();  // drops the reference to the assignment
 
     // --- read by the workers -------------------------------------------------------------------------------------------

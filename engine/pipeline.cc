@@ -31,7 +31,8 @@ class Pipeline::Impl {
         for (auto& p : processors) {
             types_.push_back(p.type);
             ids_.push_back(p.id);
-            workers_.push_back(std::make_unique<Worker>(index++, p.type, std::move(p.processor), acks_));
+            workers_.push_back(std::make_unique<Worker>(index++, p.type, std::move(p.processor), acks_,
+                                                        FailurePolicy{options_.retry, options_.dead_letters, {p.id, p.type, 0}}));
         }
     }
 

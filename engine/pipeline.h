@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/backoff.h"
+#include "engine/dead_letters.h"
 #include "engine/kafka_properties.h"
 #include "engine/memory_budget.h"
 #include "engine/pipeline_snapshot.h"
@@ -31,6 +33,8 @@ struct PipelineOptions {
     std::chrono::milliseconds max_poll_interval{300'000};
     std::chrono::milliseconds commit_interval{1'000};
     std::chrono::milliseconds drain_timeout{8'000};  // how long a stop or a revocation waits for the sinks
+    RetryPolicy retry;                          // of what fails for now in a sink
+    std::shared_ptr<DeadLetters> dead_letters;  // nullptr: a record that a sink refuses for good ends the pipeline
     bool pin_thread = true;
 };
 

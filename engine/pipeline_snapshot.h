@@ -19,7 +19,7 @@ struct HealthReason {
         blocked,   // a sink cannot be opened; tried again at next_try. The consumer shows ERROR meanwhile
     };
     Severity severity = Severity::degraded;
-    std::string code;          // stable, for machines: broker_unreachable, topic_missing, sink_retry, sink_blocked, offset_gap, stalled
+    std::string code;          // stable, for machines: broker_unreachable, topic_missing, sink_retry, sink_blocked, dead_letter_blocked, offset_gap, stalled
     std::string detail;        // a sentence for a person
     std::string processor_id;  // empty: not of a processor
     std::chrono::system_clock::time_point since;
@@ -43,6 +43,7 @@ struct ProcessorSnapshot {
     uint64_t batches = 0;
     uint64_t retries = 0;
     uint64_t errors = 0;       // failed calls of any kind
+    uint64_t dead_letters = 0;  // records that were refused for good and are kept in the dead-letter destination
     uint64_t queue_batches = 0;  // in its lane
 };
 

@@ -93,11 +93,11 @@ void PollLoop::take(Ack& ack) {
             if (auto* partition = find(ack); partition && partition->to_close > 0) partition->to_close--;
             break;
         case Ack::Kind::retrying:
-            health_.set(Severity::degraded, "sink_retry", std::move(ack.text), processor, ack.next_try);
+            health_.set(Severity::degraded, ack.code, std::move(ack.text), processor, ack.next_try);
             counters_.errors++;
             break;
         case Ack::Kind::recovered:
-            health_.clear("sink_retry", processor);
+            health_.clear(ack.code, processor);
             break;
         case Ack::Kind::failed:
             fail(std::move(ack.text));

@@ -7,8 +7,10 @@
 namespace fetcher {
 namespace {
 
-constexpr std::chrono::milliseconds kFirstRetry{100};
-constexpr std::chrono::milliseconds kLongestRetry{10'000};
+constexpr std::chrono::milliseconds kFirstOpenRetry{100};
+constexpr std::chrono::milliseconds kLongestOpenRetry{2'000};
+constexpr std::chrono::milliseconds kLook{50};  // how soon a thread that waits to keep dead letters sees that its partition is revoked
+constexpr const char* kDeadLetterBlocked = "dead_letter_blocked";
 constexpr std::chrono::hours kNever{1};  // an idle worker looks up once an hour
 
 std::chrono::system_clock::time_point wall_time_in(std::chrono::milliseconds pause) { return std::chrono::system_clock::now() + pause; }
@@ -21,10 +23,15 @@ std::string refusal(const Batch& batch, const std::vector<BadRecord>& bad) {
            std::to_string(batch.record(bad.front().index).offset()) + " was refused: " + bad.front().why;
 }
 
+std::string gave_up(const RetryPolicy& retry, const std::string& why) {
+    return "given up after " + std::to_string(std::chrono::duration_cast<std::chrono::seconds>(*retry.give_up_after).count()) +
+           " s without a success (retry.give_up_after): " + why;
+}
+
 }  // namespace
 
-Worker::Worker(uint32_t index, std::string name, std::unique_ptr<Processor> processor, AckQueue& acks)
-    : index_(index), name_(std::move(name)), processor_(std::move(processor)), acks_(acks), token_(acks.make_token()) {}
+Worker::Worker(uint32_t index, std::string name, std::unique_ptr<Processor> processor, AckQueue& acks, FailurePolicy policy)
+    : index_(index), name_(std::move(name)), processor_(std::move(processor)), acks_(acks), policy_(std::move(policy)), token_(acks.make_token()) {}
 
 Worker::~Worker() {
     if (thread_.joinable()) thread_.join();
@@ -42,6 +49,7 @@ ProcessorSnapshot Worker::snapshot() const {
     now.batches = metrics_.batches.load(std::memory_order_relaxed);
     now.retries = metrics_.retries.load(std::memory_order_relaxed);
     now.errors = metrics_.errors.load(std::memory_order_relaxed);
+    now.dead_letters = metrics_.dead_letters.load(std::memory_order_relaxed);
     return now;
 }
 
@@ -59,17 +67,54 @@ void Worker::give_back(const Batch& batch) {
 
 bool Worker::refused(const Batch& batch, const std::vector<BadRecord>& bad) {
     count(metrics_.errors, bad.size());
-    acks_.push(Ack{.kind = Ack::Kind::failed, .processor = index_, .text = refusal(batch, bad)});
-    return false;
+    if (!policy_.dead_letters) {
+        acks_.push(Ack{.kind = Ack::Kind::failed, .processor = index_, .text = refusal(batch, bad)});
+        return false;
+    }
+    const auto& revoked = batch.assignment().revoked;
+    Backoff backoff(policy_.retry);
+    bool retried = false, kept = false;
+    while (!kept && !revoked.load(std::memory_order_acquire)) {
+        const auto done = policy_.dead_letters->keep(batch, bad, policy_.refuser);
+        kept = done.has_value();
+        if (kept) break;
+        retried = true;
+        const auto pause = backoff.next();
+        count(metrics_.retries, 1);
+        acks_.push(Ack{.kind = Ack::Kind::retrying, .processor = index_, .code = kDeadLetterBlocked, .text = done.error().reason, .next_try = wall_time_in(pause)});
+        for (const auto until = Clock::now() + pause; Clock::now() < until && !revoked.load(std::memory_order_acquire);)
+            std::this_thread::sleep_for(std::min<Clock::duration>(kLook, until - Clock::now()));
+    }
+    if (retried) acks_.push(Ack{.kind = Ack::Kind::recovered, .processor = index_, .code = kDeadLetterBlocked});
+    if (kept) count(metrics_.dead_letters, bad.size());
+    return kept;
 }
 
 void Worker::retrying(const std::string& why, std::chrono::system_clock::time_point next_try) {
     count(metrics_.errors, 1);
     count(metrics_.retries, 1);
+    if (patience_is_over()) return failed({ErrorKind::fatal, gave_up(policy_.retry, why)});
     acks_.push(Ack{.kind = Ack::Kind::retrying, .processor = index_, .text = why, .next_try = next_try});
 }
 
-void Worker::recovered() { acks_.push(Ack{.kind = Ack::Kind::recovered, .processor = index_}); }
+void Worker::recovered() {
+    failing_since_.store(0, std::memory_order_relaxed);
+    acks_.push(Ack{.kind = Ack::Kind::recovered, .processor = index_});
+}
+
+// With the token, as what is told of retrying: acks of one producer keep their order.
+void Worker::tell_recovered() {
+    failing_since_.store(0, std::memory_order_relaxed);
+    push({.kind = Ack::Kind::recovered});
+}
+
+bool Worker::patience_is_over() {
+    if (!policy_.retry.give_up_after) return false;
+    const auto now = Clock::now().time_since_epoch().count();
+    int64_t since = 0;
+    if (failing_since_.compare_exchange_strong(since, now, std::memory_order_relaxed)) return false;
+    return Clock::duration(now - since) >= *policy_.retry.give_up_after;
+}
 
 void Worker::push(Ack ack) {
     ack.processor = index_;
@@ -101,11 +146,12 @@ void Worker::serve_timer() {
     if (retrying) {
         count(metrics_.errors, 1);
         count(metrics_.retries, 1);
+        if (patience_is_over()) return void(accept(Outcome::fatal(gave_up(policy_.retry, outcome.reason)), nullptr));
         const auto next = processor_->wake_at();
-        const auto pause = next ? std::chrono::duration_cast<std::chrono::milliseconds>(*next - Clock::now()) : kFirstRetry;
+        const auto pause = next ? std::chrono::duration_cast<std::chrono::milliseconds>(*next - Clock::now()) : policy_.retry.initial;
         push({.kind = Ack::Kind::retrying, .text = outcome.reason, .next_try = wall_time_in(pause)});
     } else if (timer_retrying_) {
-        push({.kind = Ack::Kind::recovered});
+        tell_recovered();
     }
     timer_retrying_ = retrying;
     accept(outcome, nullptr);
@@ -121,7 +167,7 @@ Clock::time_point Worker::next_wake() const {
 bool Worker::handle(LaneItem& item) {
     switch (item.kind) {
         case LaneItem::Kind::open:
-            open({item.assignment, Backoff(kFirstRetry, std::chrono::seconds(2)), {}});
+            open({item.assignment, Backoff(kFirstOpenRetry, kLongestOpenRetry), {}});
             return true;
         case LaneItem::Kind::begin:
             next_[item.assignment.get()] = item.offset;
@@ -214,7 +260,8 @@ void Worker::write(Batch* batch) {
 
 std::optional<Outcome::Kind> Worker::deliver(const Batch& batch, size_t first) {
     if (broken_) return std::nullopt;
-    const auto outcome = persist(batch.assignment(), [&] { return processor_->write(batch, first); });
+    auto outcome = persist(batch.assignment(), [&] { return processor_->write(batch, first); });
+    if (outcome && outcome->kind == Outcome::Kind::bad && policy_.dead_letters) outcome = deliver_without_bad(batch, std::move(outcome->bad));
     if (!outcome) return std::nullopt;
     if (outcome->kind == Outcome::Kind::held) return outcome->kind;
     if (!accept(*outcome, &batch)) return std::nullopt;
@@ -222,6 +269,28 @@ std::optional<Outcome::Kind> Worker::deliver(const Batch& batch, size_t first) {
         push({.kind = Ack::Kind::durable, .assignment = batch.assignment_ptr(), .offset = batch.next_offset()});
     }
     return outcome->kind;
+}
+
+// Where something is refused a copy is made; how much of it is left, and what more of it is bad, the next write tells.
+std::optional<Outcome> Worker::deliver_without_bad(const Batch& batch, std::vector<BadRecord> bad) {
+    Batch rest;
+    const Batch* tried = &batch;
+    for (;;) {
+        if (!refused(*tried, bad)) return std::nullopt;
+        std::vector<uint32_t> left_out;
+        for (const auto& record : bad) left_out.push_back(record.index);
+        Batch without;
+        without.copy_without(*tried, left_out);
+        rest = std::move(without);
+        tried = &rest;
+        const size_t first = rest.lower_bound(next_.at(&batch.assignment()));
+        auto outcome = persist(batch.assignment(), [&] { return processor_->write(rest, first); });
+        if (!outcome || outcome->kind != Outcome::Kind::bad) {
+            FETCHER_INVARIANT(!outcome || outcome->kind != Outcome::Kind::held, "a processor that holds batches tells of bad records through Acks::refused");
+            return outcome;
+        }
+        bad = std::move(outcome->bad);
+    }
 }
 
 void Worker::close(const std::shared_ptr<Assignment>& assignment) {
@@ -243,22 +312,23 @@ void Worker::flush(const Assignment& assignment) {
 
 template <class Call>
 std::optional<Outcome> Worker::persist(const Assignment& assignment, Call&& call) {
-    Backoff backoff(kFirstRetry, kLongestRetry);
+    Backoff backoff(policy_.retry);
     bool retried = false;
     while (!assignment.revoked.load(std::memory_order_acquire)) {
         Outcome outcome = guarded(call);
         if (outcome.kind != Outcome::Kind::retry) {
-            if (retried) push({.kind = Ack::Kind::recovered});
+            if (retried) tell_recovered();
             return outcome;
         }
         retried = true;
         count(metrics_.errors, 1);
         count(metrics_.retries, 1);
+        if (patience_is_over()) return Outcome::fatal(gave_up(policy_.retry, outcome.reason));
         const auto pause = backoff.next();
         push({.kind = Ack::Kind::retrying, .text = outcome.reason, .next_try = wall_time_in(pause)});
         if (!wait_for_retry(assignment, pause)) break;
     }
-    if (retried) push({.kind = Ack::Kind::recovered});
+    if (retried) tell_recovered();
     return std::nullopt;
 }
 

@@ -10,8 +10,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kFirstPause{100};
-constexpr milliseconds kLongestPause{10'000};
 constexpr milliseconds kTellInterval{20};
 // Batches that wait for a request to become full count against the lane, of which the engine fills no more than kDepth.
 constexpr size_t kManyHeld = Lane::kDepth * 3 / 4;
@@ -221,7 +219,7 @@ bool DeliveryQueue::release(const Job& job) {
 }
 
 void DeliveryQueue::finish(const Job& job, const HttpAnswer& answer, const std::string& excerpt) {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     if (!release(job)) return;
     Feed& feed = *job.feed_;
     const auto now = Clock::now();
@@ -247,7 +245,7 @@ void DeliveryQueue::finish(const Job& job, const HttpAnswer& answer, const std::
             break;
         }
         case Verdict::bad_record:
-            if (!feed.ranges.split(*job.range_)) refuse(job, answered);
+            if (!feed.ranges.split(*job.range_)) refuse(lock, job, answered);
             break;
         case Verdict::endpoint:
             if (answer.status >= 300 && answer.status < 400) fail_locked(answered + "; redirects are not followed: set endpoint_url to where it leads");
@@ -274,8 +272,10 @@ void DeliveryQueue::fail_locked(const std::string& why) {
 }
 
 milliseconds DeliveryQueue::pause_after(int tries) {
-    const auto full = std::min(kLongestPause, kFirstPause * (1 << std::min(tries, 10)));
-    return milliseconds(std::uniform_int_distribution<int64_t>(full.count() / 2, full.count())(random_));
+    const RetryPolicy& retry = options_.retry;
+    const auto full = std::min(retry.max, retry.initial * (1 << std::min(tries, 16)));
+    const auto least = full.count() - static_cast<int64_t>(static_cast<double>(full.count()) * retry.jitter);
+    return milliseconds(std::uniform_int_distribution<int64_t>(least, full.count())(random_));
 }
 
 void DeliveryQueue::put_off(const Job& job, std::optional<milliseconds> asked, const std::string& why) {
@@ -285,12 +285,28 @@ void DeliveryQueue::put_off(const Job& job, std::optional<milliseconds> asked, c
     acks_->retrying(why, wall_time_in(pause));
 }
 
-// It stands alone, everything before it is delivered: the consumer ends here.
-void DeliveryQueue::refuse(const Job& job, const std::string& why) {
-    job.feed_->stuck = true;
-    tell(*job.feed_);
-    const auto& piece = job.range_->pieces.front();
-    acks_->refused(*piece.batch, {{piece.first, why}});
+// It stands alone. Its range stays under way while it becomes a dead letter, which may take long and needs the lock open.
+void DeliveryQueue::refuse(std::unique_lock<std::mutex>& lock, const Job& job, const std::string& why) {
+    Feed& feed = *job.feed_;
+    const auto piece = job.range_->pieces.front();
+    tell(feed);
+    feed.in_flight++;
+    lock.unlock();
+    const bool kept = acks_->refused(*piece.batch, {{piece.first, why}});
+    lock.lock();
+    feed.in_flight--;
+    if (feed.closed) {
+        if (feed.in_flight == 0) feed.ranges.drop([&](const Batch& batch) { give_back(batch); });
+        return;
+    }
+    if (kept) {
+        feed.ranges.delivered(*job.range_);
+        note_recovery(feed);
+        settle(feed);
+        rouse();
+        return;
+    }
+    feed.stuck = true;  // the consumer ends here
     drained_.notify_all();
 }
 

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/backoff.h"
 #include "engine/processor.h"
 #include "processors/http_connection.h"
 #include "processors/partition_feed.h"
@@ -31,6 +32,7 @@ class DeliveryQueue {
         size_t max_in_flight = 1;
         std::chrono::milliseconds longest_request{0};  // after which a request is given up, whatever the library thinks
         std::string endpoint;                          // for people
+        RetryPolicy retry;
     };
     // One request. The range does not change until finish() or retry().
     class Job {
@@ -100,7 +102,7 @@ class DeliveryQueue {
     void settle(Feed& feed);
     void tell(Feed& feed);
     void put_off(const Job& job, std::optional<std::chrono::milliseconds> asked, const std::string& why);
-    void refuse(const Job& job, const std::string& why);
+    void refuse(std::unique_lock<std::mutex>& lock, const Job& job, const std::string& why);
     void fail_locked(const std::string& why);
     void note_recovery(Feed& feed);
     std::chrono::milliseconds pause_after(int tries);

@@ -113,12 +113,15 @@ std::vector<ConfigProblem> FileSinkOptions::check(const nlohmann::json& config, 
     std::vector<ConfigProblem> problems;
     check_duration(config, "rotate_interval", kLongestDuration, "87600h", problems);
     check_duration(config, "fsync_interval", kLongestFsyncInterval, "1h", problems);
-    const auto options = from(config);
-    auto problem = path_template_problem(options.file_path);
-    // The longest partition number stands for all of them.
-    if (!problem) problem = placement_problem(options.path_for(owner, environment, INT32_MAX), environment);
-    if (problem) problems.push_back({"/file_path", std::move(*problem)});
+    if (auto problem = path_problem(config.at("file_path").get<std::string>(), owner, environment)) problems.push_back({"/file_path", std::move(*problem)});
     return problems;
+}
+
+std::optional<std::string> FileSinkOptions::path_problem(const std::string& file_path, const ProcessorOwner& owner,
+                                                         const ProcessorEnvironment& environment) {
+    if (auto problem = path_template_problem(file_path)) return problem;
+    // The longest partition number stands for all of them.
+    return placement_problem(expand_path(file_path, {owner.topic, environment.instance_id, owner.consumer_id, INT32_MAX}), environment);
 }
 
 bool FileSinkOptions::is_shared_by_members() const {

@@ -28,6 +28,9 @@ struct FileSinkOptions {
     static std::vector<ConfigProblem> check(const nlohmann::json& config, const ProcessorOwner& owner,
                                             const ProcessorEnvironment& environment);
 
+    // Why a file_path of any kind cannot be used: placeholders, roots, lengths. nullopt: nothing speaks against it.
+    static std::optional<std::string> path_problem(const std::string& file_path, const ProcessorOwner& owner, const ProcessorEnvironment& environment);
+
     // Whether every member of the group would write a partition into the same file, given that they see the same file system.
     bool is_shared_by_members() const;
     // The file for a partition; nullopt leaves {partition} as it is.

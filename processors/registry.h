@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/backoff.h"
 #include "engine/processor.h"
 #include "engine/result.h"
 
@@ -26,6 +27,7 @@ struct ProcessorOwner {
     std::string consumer_id;
     std::string group;
     std::string topic;
+    RetryPolicy retry;  // for what the processor tries again by itself
 };
 
 // One thing wrong with an option.

@@ -11,7 +11,7 @@ constexpr std::chrono::milliseconds kDrainStep{50};
 DeliveryQueue::Options queue_options(const StreamingForwarder::Setup& setup) {
     const auto& o = setup.options;
     // Sending a body may outlast what the library's own timers see.
-    return {o.limits, o.max_in_flight, o.request_timeout + kLookInterval, o.method + " " + setup.server.url.shown()};
+    return {o.limits, o.max_in_flight, o.request_timeout + kLookInterval, o.method + " " + setup.server.url.shown(), setup.retry};
 }
 
 }  // namespace

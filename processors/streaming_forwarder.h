@@ -27,6 +27,7 @@ class StreamingForwarder final : public Processor {
         std::string secrets_dir;
         std::string memory_folder;  // empty: nothing is remembered
         std::string memory_name;    // of this forwarder's files in it
+        RetryPolicy retry;
         HttpConnector connector = make_http_connection;
     };
 

@@ -46,6 +46,7 @@ Result<std::unique_ptr<Processor>> StreamingForwarderType::make(const nlohmann::
     setup.secrets_dir = environment.secrets_dir;
     if (!environment.data_dir.empty()) setup.memory_folder = environment.data_dir + "/kafka-fetcher.forwarder";
     setup.memory_name = memory_name(o, owner);
+    setup.retry = owner.retry;
     return std::make_unique<StreamingForwarder>(std::move(setup));
 }
 

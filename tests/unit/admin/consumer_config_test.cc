@@ -252,11 +252,20 @@ TEST_F(ConsumerConfigTest, SecretsAreMaskedAndSurviveTheWayBack) {
 }
 
 TEST_F(ConsumerConfigTest, AnUnknownTypeShowsNothing) {
-    EXPECT_EQ(config_.masked({"p", "from_a_newer_build", {{"password", "hunter2"}}, "", ""}), json::object());
+    EXPECT_EQ(config_.masked({"p", "from_a_newer_build", {{"password", "hunter2"}}, true, "", ""}), json::object());
 }
 
 TEST(ConsumerDocument, IsTheSameAfterTheRoundTrip) {
-    ConsumerSpec spec{"::1", 9092, "t", "g", "latest", "range", {{"p", "x", {{"a", {1, 2}}}, "t1", "t2"}}};
+    ConsumerSpec spec{.broker_ip = "::1",
+                      .broker_port = 9092,
+                      .topic = "t",
+                      .consumer_group = "g",
+                      .auto_offset_reset = "latest",
+                      .dead_letter = {{"topic", "d"}},
+                      .retry = {{"max", "1s"}},
+                      .restart = {{"attempts", 3}},
+                      .restart_requests = 2,
+                      .processors = {{"p", "x", {{"a", {1, 2}}}, true, "t1", "t2"}, {"q", "x", nlohmann::json::object(), false, "t1", "t2"}}};
     spec.kafka_properties = {{"sasl.password", "${secret:PASSWORD}"}};
     EXPECT_EQ(from_document(to_document(spec)), spec);
     EXPECT_EQ(spec.bootstrap_servers(), "[::1]:9092");

@@ -71,7 +71,7 @@ class StoreTest : public ::testing::TestWithParam<Kind> {
         made.spec.topic = "payments";
         made.spec.kafka_properties = {{"sasl.password", "hunter \"2\""}};
         made.spec.consumer_group = "group \"ü\"";
-        made.spec.processors = {{"p1", "file_sink", {{"file_path", "/var/log/a.log"}, {"n", 1}}, "t1", "t2"}, {"p2", "x", {}, "t1", "t1"}};
+        made.spec.processors = {{"p1", "file_sink", {{"file_path", "/var/log/a.log"}, {"n", 1}}, true, "t1", "t2"}, {"p2", "x", {}, false, "t1", "t1"}};
         made.created_at = "2025-01-01T12:00:00Z";
         made.updated_at = "2025-01-01T12:00:01Z";
         made.revised_at = "2025-01-01T12:00:02Z";

@@ -1,4 +1,4 @@
-#include "admin/iso_time.h"
+#include "engine/iso_time.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-// Times as the API writes them: ISO-8601 in UTC with Z.
+// Times as people are told them: ISO-8601 in UTC with Z.
 // Thread: any
 #pragma once
 

@@ -1,0 +1,26 @@
+// The consumer's dead_letter field: {"topic": "…"} or {"file_path": "…"}, and what it makes.
+// Thread: any
+#pragma once
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "engine/dead_letters.h"
+#include "engine/kafka_properties.h"
+#include "processors/registry.h"
+
+namespace fetcher {
+
+// JSON Schema of the field without null.
+nlohmann::json dead_letter_schema();
+// What the schema cannot say; pointers within the field. Looks at the config alone, never at the disk.
+std::vector<ConfigProblem> check_dead_letter(const nlohmann::json& config, const ProcessorOwner& owner, const ProcessorEnvironment& environment);
+// Requires that both found nothing wrong. Touches neither disk nor network before the first dead letter.
+Result<std::shared_ptr<DeadLetters>> make_dead_letters(const nlohmann::json& config, const ProcessorOwner& owner,
+                                                       const ProcessorEnvironment& environment, const KafkaCluster& cluster);
+// Where the file is; requires that config names one.
+std::string dead_letter_file(const nlohmann::json& config, const ProcessorOwner& owner, const ProcessorEnvironment& environment);
+
+}  // namespace fetcher
