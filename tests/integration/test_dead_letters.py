@@ -1,0 +1,221 @@
+"""What happens to records that a sink refuses for good, and to consumers whose sinks fail: dead letters, retry, restart."""
+
+import json
+import time
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from harness.database import Database
+from harness.http_server import Answer, HttpEndpoint
+from harness.records import Stream
+from harness.waiting import wait_until
+from test_api_support import assert_problem, consumer_body, make_api  # noqa: F401
+
+PREFIX = "kafka-fetcher-"
+
+
+@pytest.fixture
+def database(postgres_server):
+    database = Database(postgres_server.make_database())
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def endpoint():
+    """Refuses records whose value holds `poison`, whatever else is in the request."""
+    endpoint = HttpEndpoint(lambda attempt: Answer(400, body=b"poisoned") if b"poison" in attempt.body else None)
+    yield endpoint
+    endpoint.close()
+
+
+def letters_in(cluster, topic, count, partitions=1):
+    """The records of a dead-letter topic, once there are `count` of them."""
+    consumer = Consumer({"bootstrap.servers": cluster.servers, "group.id": "reader", "enable.auto.commit": False})
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
+    found = []
+    until = time.monotonic() + 30
+    try:
+        while len(found) < count and time.monotonic() < until:
+            message = consumer.poll(0.5)
+            if message is not None and not message.error():
+                found.append(message)
+        message = consumer.poll(0.5)
+        assert message is None, "there are more than expected"
+    finally:
+        consumer.close()
+    assert len(found) == count, f"{len(found)} of {count} dead letters"
+    return found
+
+
+def ours(message):
+    return {name.removeprefix(PREFIX): value.decode() for name, value in message.headers() if name.startswith(PREFIX)}
+
+
+def theirs(message):
+    return [(name, value) for name, value in message.headers() if not name.startswith(PREFIX)]
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("format", ["single", "ndjson"])
+def test_records_that_an_endpoint_refuses_become_dead_letters(server, cluster, group, endpoint, format):
+    topic, dead = cluster.make_topic("letters", 1), cluster.make_topic("dead", 1)
+    records = [(0, b"poison %d" % n if n % 7 == 3 else b"good %d" % n, b"k%d" % n, [("h", b"v%d" % n), ("null", None)]) for n in range(50)]
+    cluster.produce(topic, records)
+    consumer = server.create(
+        cluster, topic, group, [("streaming_forwarder", {"endpoint_url": endpoint.url, "format": format})], dead_letter={"topic": dead}
+    )
+    wait_until(lambda: cluster.committed(group, topic) == {0: 50}, 30, "everything is committed")
+    expected = [n for n in range(50) if n % 7 == 3]
+    letters = letters_in(cluster, dead, len(expected))
+    for n, letter in zip(expected, letters):
+        assert letter.value() == records[n][1] and letter.key() == records[n][2] and theirs(letter) == records[n][3]
+        told = ours(letter)
+        assert told.pop("failed-at").endswith("Z")
+        assert "400" in told.pop("error")
+        shown = server.consumer(consumer)
+        assert told == {
+            "processor-id": shown["processor_configs"][0]["id"], "processor-type": "streaming_forwarder", "consumer-id": consumer, "group": group,
+            "topic": topic, "partition": "0", "offset": str(n), "replays": "0",
+        }  # fmt: skip
+    arrived = [line for body in (kept[2] for kept in endpoint.kept_by_partition()[0]) for line in body.split(b"\n") if line]
+    assert arrived == [record[1] for n, record in enumerate(records) if n not in expected]
+    assert shown["status"] == "ACTIVE" and shown["metrics"]["dead_letters"] == len(expected)
+    assert shown["metrics"]["processors"][0]["dead_letters"] == len(expected)
+
+
+@pytest.mark.timeout(90)
+def test_rows_that_postgresql_refuses_become_lines_of_a_file(server, cluster, group, database):
+    database.run("CREATE TABLE amounts (id bigint, amount int CHECK (amount < 100))")
+    topic = cluster.make_topic("letters", 1)
+    values = [b'{"id": %d, "amount": %d}' % (n, n) for n in range(98, 103)] + [b"no JSON", b'{"id": 7, "amount": "much"}', b'{"id": 8, "amount": 8}']
+    cluster.produce(topic, [(0, value, b"key") for value in values])
+    path = server.out / "{consumer_id}.jsonl"
+    consumer = server.create(
+        cluster, topic, group,
+        [("database_sync", {"db_dsn": database.url, "table": "amounts", "columns": {"id": "/id", "amount": "/amount"}})],
+        dead_letter={"file_path": str(path)},
+    )  # fmt: skip
+    wait_until(lambda: cluster.committed(group, topic) == {0: len(values)}, 30, "everything is committed")
+    assert database.query("SELECT id FROM amounts ORDER BY id") == [["8"], ["98"], ["99"]]
+    lines = [json.loads(line) for line in (server.out / f"{consumer}.jsonl").read_text().splitlines()]
+    assert sorted(line["offset"] for line in lines) == [2, 3, 4, 5, 6]
+    for line in lines:
+        assert line["value"].encode() == values[line["offset"]] and line["key"] == "key" and line["error"] and line["topic"] == topic
+    assert any("amount" in line["error"] for line in lines)
+
+
+@pytest.mark.timeout(120)
+def test_a_destination_that_is_missing_holds_everything_behind_it_back(server, cluster, group, endpoint):
+    topic, dead = cluster.make_topic("letters", 1), f"dead-{group}"
+    cluster.produce(topic, [(0, b"good"), (0, b"poison"), (0, b"later")])
+    consumer = server.create(cluster, topic, group, [("streaming_forwarder", {"endpoint_url": endpoint.url})], dead_letter={"topic": dead})
+
+    def blocked():
+        reasons = {reason["code"]: reason for reason in server.consumer(consumer)["health"]["reasons"]}
+        return reasons.get("dead_letter_blocked")
+
+    reason = wait_until(blocked, 30, "it is told")
+    assert dead in reason["detail"] and "Create the topic" in reason["detail"] and reason["next_try_at"] and reason["processor_id"]
+    assert endpoint.records() == 1 and cluster.committed(group, topic).get(0, 0) <= 1
+    cluster.make_topic_named(dead)
+    wait_until(lambda: cluster.committed(group, topic) == {0: 3}, 30, "it flows once the topic is there")
+    wait_until(lambda: not blocked(), 10, "the reason goes")
+    letters_in(cluster, dead, 1)
+
+    cluster.delete_topic(dead)
+    cluster.produce(topic, [(0, b"poison again"), (0, b"last")])
+    wait_until(blocked, 40, "it is told again")
+    assert cluster.committed(group, topic) == {0: 3}
+    # A stop does not wait for it for ever, and nothing is lost by that.
+    assert server.expect(200, "POST", f"/api/consumers/{consumer}/stop")["status"] == "INACTIVE"
+    cluster.make_topic_named(dead)
+    server.expect(200, "POST", f"/api/consumers/{consumer}/start")
+    wait_until(lambda: cluster.committed(group, topic) == {0: 5}, 30, "it goes on")
+    assert letters_in(cluster, dead, 1)[0].value() == b"poison again"
+
+
+@pytest.mark.timeout(90)
+def test_a_restart_mends_at_once_what_waits_for_its_backoff(server, cluster, group, database):
+    topic = cluster.make_topic("letters", 1)
+    cluster.produce(topic, [(0, b"x")])
+    database.run("CREATE VIEW rows AS SELECT 1 AS x")
+    body = {"restart": {"initial": "1h", "max": "1h"}}
+    consumer = server.create(cluster, topic, group, [("database_sync", {"db_dsn": database.url, "table": "rows"})], **body)
+    server.wait_status(consumer, "ERROR")
+    assert server.consumer(consumer)["restart"] == {"initial": "3600s", "max": "3600s", "attempts": None}
+    database.run("DROP VIEW rows")
+    time.sleep(2)  # nothing happens by itself
+    assert server.consumer(consumer)["status"] == "ERROR"
+    answer = server.expect(200, "POST", f"/api/consumers/{consumer}/restart")
+    assert answer["consumer_id"] == consumer
+    wait_until(lambda: cluster.committed(group, topic) == {0: 1}, 20, "it flows")
+    assert server.consumer(consumer)["status"] == "ACTIVE"
+
+    # A restart of one that is well drains it and begins anew; of one that is stopped it is refused.
+    starts = server.log.read_text().count(f"{consumer}: started")
+    server.expect(200, "POST", f"/api/consumers/{consumer}/restart")
+    wait_until(lambda: server.log.read_text().count(f"{consumer}: started") == starts + 1, 15, "another start")
+    server.expect(200, "POST", f"/api/consumers/{consumer}/stop")
+    assert_problem(server.api("POST", f"/api/consumers/{consumer}/restart"), 409)
+    assert server.api("POST", "/api/consumers/3b8c7a52-4f43-4bb0-8b8c-4d1cd9dd0000/restart").status == 404
+
+
+@pytest.mark.timeout(90)
+def test_attempts_and_give_up_after_are_limits(server, cluster, group, endpoint, database):
+    topic = cluster.make_topic("letters", 1)
+    cluster.produce(topic, [(0, b"x")])
+    database.run("CREATE VIEW rows AS SELECT 1 AS x")
+    limited = {"restart": {"initial": "50ms", "max": "50ms", "attempts": 2}}
+    consumer = server.create(cluster, topic, group, [("database_sync", {"db_dsn": database.url, "table": "rows"})], **limited)
+    seen = wait_until(lambda: "restart.attempts" in json.dumps(server.consumer(consumer)["health"]) and server.consumer(consumer), 20, "it gives up")
+    assert seen["status"] == "ERROR" and seen["health"]["next_retry_at"] is None
+    assert server.log.read_text().count(f"{consumer}: started") == 3
+
+    endpoint.close()
+    impatient = {"retry": {"initial": "50ms", "max": "100ms", "jitter": 0, "give_up_after": "1s"}, "restart": {"initial": "1h", "max": "1h"}}
+    other = server.create(cluster, topic, f"{group}-2", [("streaming_forwarder", {"endpoint_url": endpoint.url})], **impatient)
+    server.wait_status(other, "ERROR")
+    assert "give_up_after" in server.consumer(other)["last_error"]["detail"]
+
+
+def test_the_fields_are_checked_kept_and_shown(make_api):
+    server = make_api()
+    shown = server.expect(201, "POST", "/api/consumers", consumer_body(server))
+    assert shown["dead_letter"] is None and shown["processor_configs"][0]["required"] is True
+    assert shown["retry"] == {"initial": "100ms", "max": "10s", "jitter": 0.5, "give_up_after": None}
+    assert shown["restart"] == {"initial": "1s", "max": "60s", "attempts": None}
+
+    wrong = {
+        "/dead_letter": [{"dead_letter": {}}, {"dead_letter": {"topic": "a", "file_path": "/a"}}, {"dead_letter": "a"}],
+        "/dead_letter/topic": [{"dead_letter": {"topic": "__x"}}, {"dead_letter": {"topic": "other"}, "topic": "other"}],
+        "/dead_letter/file_path": [{"dead_letter": {"file_path": "/etc/x"}}, {"dead_letter": {"file_path": "relative"}}],
+        "/dead_letter/nonsense": [{"dead_letter": {"topic": "a", "nonsense": 1}}],
+        "/retry/initial": [{"retry": {"initial": "0s"}}, {"retry": {"initial": 5}}, {"retry": {"initial": "1h"}}],
+        "/retry/jitter": [{"retry": {"jitter": 1.5}}],
+        "/restart/attempts": [{"restart": {"attempts": -1}}],
+    }
+    for pointer, bodies in wrong.items():
+        for fields in bodies:
+            answer = server.api("POST", "/api/consumers", consumer_body(server, name="other", **fields))
+            assert answer.status == 422, (fields, answer)
+            assert pointer in [error["pointer"] for error in answer.body["errors"]], (fields, answer.body)
+    best_effort = consumer_body(server, name="third")
+    best_effort["processor_configs"][0]["required"] = False
+    assert_problem(server.api("POST", "/api/consumers", best_effort), 422, "/processor_configs")
+
+    path = f"/api/consumers/{shown['consumer_id']}"
+    fields = {"dead_letter": {"topic": "letters"}, "retry": {"max": "5s"}, "restart": {"attempts": 3}}
+    changed = server.expect(200, "PUT", path, fields)
+    assert changed["dead_letter"] == {"topic": "letters"} and changed["retry"]["max"] == "5s" and changed["restart"]["attempts"] == 3
+    # What an answer shows can be sent back and changes nothing.
+    again = server.expect(200, "PUT", path, {name: changed[name] for name in ("dead_letter", "retry", "restart")})
+    assert again["retry"] == changed["retry"] and again["restart"] == changed["restart"]
+    server.kill9()
+    server.start()
+    kept = server.expect(200, "GET", path)
+    assert kept["dead_letter"] == {"topic": "letters"} and kept["restart"]["attempts"] == 3
+    assert server.expect(200, "PUT", path, {"dead_letter": None, "retry": None})["dead_letter"] is None
+    versions = server.expect(200, "GET", path + "/versions")["items"]
+    assert versions[-1]["config"]["dead_letter"] is None and versions[1]["config"]["dead_letter"] == {"topic": "letters"}
