@@ -94,28 +94,41 @@ KafkaPartitionList partition_list(const std::string& topic, const std::vector<in
     return list;
 }
 
+void ask_topic(rd_kafka_t* client, const std::string& topic, int32_t broker, std::chrono::milliseconds timeout, rd_kafka_queue_t* queue) {
+    const auto options = admin_options(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout);
+    char refused[128];
+    if (broker >= 0) rd_kafka_AdminOptions_set_broker(options.get(), broker, refused, sizeof refused);
+    const char* name = topic.c_str();
+    const KafkaTopicCollection topics(rd_kafka_TopicCollection_of_topic_names(&name, 1));
+    rd_kafka_DescribeTopics(client, topics.get(), options.get(), queue);
+}
+
+Result<TopicDescription> topic_description(const rd_kafka_event_t* answer) {
+    size_t count = 0;
+    const auto* result = rd_kafka_event_DescribeTopics_result(const_cast<rd_kafka_event_t*>(answer));
+    const auto** found = result ? rd_kafka_DescribeTopics_result_topics(result, &count) : nullptr;
+    if (count != 1) return transient("the broker's answer does not describe the topic");
+    const auto* error = rd_kafka_TopicDescription_error(found[0]);
+    if (rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) return TopicDescription{};
+    const auto* name = rd_kafka_TopicDescription_name(found[0]);
+    if (is_locked_out(rd_kafka_error_code(error), "")) return fatal(std::string("topic ") + name + ": " + rd_kafka_error_string(error));
+    if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR) return transient(rd_kafka_error_string(error));
+    return read_description(found[0]);
+}
+
 Result<TopicDescription> describe_topic(rd_kafka_t* client, const std::string& topic, std::chrono::milliseconds timeout) {
     const auto deadline = std::chrono::steady_clock::now() + timeout;
     const auto any = answering_broker(client, timeout);
     if (!any) return tl::unexpected(any.error());
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    const auto options = admin_options(client, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, std::max(left, std::chrono::milliseconds(100)));
-    char refused[128];
-    rd_kafka_AdminOptions_set_broker(options.get(), *any, refused, sizeof refused);
-    const char* name = topic.c_str();
-    const KafkaTopicCollection topics(rd_kafka_TopicCollection_of_topic_names(&name, 1));
+    const auto rest = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left = std::max(rest, std::chrono::milliseconds(100));
     const KafkaQueue queue(rd_kafka_queue_new(client));
-    rd_kafka_DescribeTopics(client, topics.get(), options.get(), queue.get());
-    const auto answer = await_event(queue.get(), std::max(left, std::chrono::milliseconds(100)) + std::chrono::milliseconds(200));
+    ask_topic(client, topic, *any, left, queue.get());
+    const auto answer = await_event(queue.get(), left + std::chrono::milliseconds(200));
     if (!answer) return tl::unexpected(answer.error());
-    size_t count = 0;
-    const auto** found = rd_kafka_DescribeTopics_result_topics(rd_kafka_event_DescribeTopics_result(answer->get()), &count);
-    if (count != 1) return transient("the broker's answer does not describe topic " + topic);
-    const auto* error = rd_kafka_TopicDescription_error(found[0]);
-    if (rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) return TopicDescription{};
-    if (is_locked_out(rd_kafka_error_code(error), "")) return fatal("topic " + topic + ": " + rd_kafka_error_string(error));
-    if (rd_kafka_error_code(error) != RD_KAFKA_RESP_ERR_NO_ERROR) return transient(rd_kafka_error_string(error));
-    return read_description(found[0]);
+    auto description = topic_description(answer->get());
+    if (description) description->told_by = *any;
+    return description;
 }
 
 void ask_log_offsets(rd_kafka_t* client, const std::string& topic, const std::vector<int32_t>& partitions, rd_kafka_OffsetSpec_t spec,

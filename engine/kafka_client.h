@@ -34,9 +34,13 @@ KafkaPartitionList partition_list(const std::string& topic, const std::vector<in
 struct TopicDescription {
     std::vector<int32_t> partitions;  // empty: there is no such topic
     std::string topic_id;             // base64; empty where the broker does not tell
+    int32_t told_by = -1;             // the broker's id, where describe_topic has asked
 };
 // Never creates the topic. Asks whichever broker answers first, since not every cluster has a controller to ask.
 Result<TopicDescription> describe_topic(rd_kafka_t* client, const std::string& topic, std::chrono::milliseconds timeout);
+// The same without waiting: the answer, RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT, comes to `queue`. broker: whom to ask; -1: the controller.
+void ask_topic(rd_kafka_t* client, const std::string& topic, int32_t broker, std::chrono::milliseconds timeout, rd_kafka_queue_t* queue);
+Result<TopicDescription> topic_description(const rd_kafka_event_t* answer);
 
 struct LogOffset {
     int32_t partition;

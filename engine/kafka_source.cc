@@ -5,14 +5,13 @@
 #include <string_view>
 
 #include "engine/kafka_client.h"
+#include "engine/kafka_partition_queue.h"
 
 namespace fetcher {
 namespace {
 
-constexpr uint64_t kRing = 1;  // what librdkafka writes to the doorbell's eventfd; it keeps the pointer's bytes, not the pointer
-
-// How many messages one call takes from a queue: bounds the array, and how far a batch can overshoot.
-constexpr size_t kMaxMessages = 2048;
+// What a commit says of itself, before the id of its topic: offsets of a topic that was deleted mean nothing in the next one of its name.
+constexpr std::string_view kCommitOfTopic = "topic=";
 
 bool cooperative(rd_kafka_t* client) {
     const char* protocol = rd_kafka_rebalance_protocol(client);
@@ -35,77 +34,15 @@ SourceTrouble::Kind kind_of(rd_kafka_resp_err_t error, std::string_view text) {
     }
 }
 
-std::optional<std::string_view> bytes(const void* data, size_t size) {
-    if (!data) return std::nullopt;
-    return std::string_view(static_cast<const char*>(data), size);
-}
-
-void copy_headers(const rd_kafka_message_t* message, Batch& batch) {
-    rd_kafka_headers_t* headers = nullptr;
-    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
-    const char* name;
-    const void* value;
-    size_t size;
-    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
-        batch.add_header(name, bytes(value, size));
-    }
-}
-
-class KafkaPartitionQueue final : public PartitionQueue {
-  public:
-    KafkaPartitionQueue(rd_kafka_queue_t* queue, std::vector<rd_kafka_message_t*>& messages, int doorbell) : queue_(queue), messages_(messages) {
-        rd_kafka_queue_forward(queue, nullptr);
-        rd_kafka_queue_io_event_enable(queue, doorbell, &kRing, sizeof kRing);
-    }
-    ~KafkaPartitionQueue() override { rd_kafka_queue_io_event_enable(queue_.get(), -1, nullptr, 0); }
-
-    DrainResult drain(Batch& batch, RecordParts parts, size_t target_bytes) override {
-        DrainResult result;
-        size_t filled = 0;
-        while (filled < target_bytes && !result.error) {
-            const size_t want = std::clamp<size_t>((target_bytes - filled) / typical_bytes_ + 1, 1, kMaxMessages);
-            const ssize_t got = rd_kafka_consume_batch_queue(queue_.get(), 0, messages_.data(), want);
-            for (ssize_t i = 0; i < got; i++) {
-                take(*messages_[static_cast<size_t>(i)], batch, parts, result);
-                rd_kafka_message_destroy(messages_[static_cast<size_t>(i)]);
-            }
-            filled = batch.filled_bytes();
-            if (batch.size() > 0) typical_bytes_ = std::max<size_t>(1, filled / batch.size());
-            if (got < static_cast<ssize_t>(want)) return result;
-        }
-        result.more = true;
-        return result;
-    }
-
-  private:
-    static void take(const rd_kafka_message_t& message, Batch& batch, RecordParts parts, DrainResult& result) {
-        if (result.error) return;
-        if (message.err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-            batch.set_next_offset(std::max(batch.next_offset(), message.offset));
-            return;
-        }
-        if (message.err) {
-            result.error = Error{ErrorKind::transient, std::string(rd_kafka_err2name(message.err)) + ": " + rd_kafka_message_errstr(&message)};
-            return;
-        }
-        if (message.offset < batch.next_offset()) return;  // delivered before
-        batch.add(message.offset, rd_kafka_message_timestamp(&message, nullptr), bytes(message.payload, message.len));
-        if (parts.keys) batch.add_key(bytes(message.key, message.key_len));
-        if (parts.headers) copy_headers(&message, batch);
-    }
-
-    KafkaQueue queue_;
-    std::vector<rd_kafka_message_t*>& messages_;
-    size_t typical_bytes_ = 256;
-};
-
 }  // namespace
 
 struct KafkaSource::Client {
     std::string topic;
+    std::string topic_id;  // empty: not found yet, or the broker does not tell
+    int32_t topic_told_by = -1;
     int doorbell;
     SourceEvents* events = nullptr;  // nullptr before subscribe() and after close()
-    std::vector<rd_kafka_message_t*> messages = std::vector<rd_kafka_message_t*>(kMaxMessages);
+    std::vector<rd_kafka_message_t*> messages = std::vector<rd_kafka_message_t*>(KafkaPartitionQueue::kMaxMessages);
     KafkaConsumerHandle handle;  // outlives the queues below
     KafkaQueue consumer_queue;
     KafkaQueue answers;  // of commits and questions that nobody waits for
@@ -118,6 +55,33 @@ struct KafkaSource::Client {
             rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), start.partition)->offset = start.offset;
         }
         return list;
+    }
+
+    KafkaPartitionList commit_list(const std::vector<PartitionStart>& next_offsets) const {
+        auto made = list(next_offsets);
+        if (topic_id.empty()) return made;
+        const std::string note = std::string(kCommitOfTopic) + topic_id;
+        for (int i = 0; i < made->cnt; i++) {
+            auto& at = made->elems[i];
+            at.metadata = ::strdup(note.c_str());  // the list frees it
+            at.metadata_size = note.size();
+        }
+        return made;
+    }
+
+    bool is_of_this_topic(const rd_kafka_topic_partition_t& committed) const {
+        const std::string_view note(static_cast<const char*>(committed.metadata), committed.metadata_size);
+        return topic_id.empty() || !note.starts_with(kCommitOfTopic) || note.substr(kCommitOfTopic.size()) == topic_id;
+    }
+
+    void take_description(const rd_kafka_event_t* event) {
+        const auto now = topic_description(event);
+        if (rd_kafka_event_error(const_cast<rd_kafka_event_t*>(event)) || !now) {
+            topic_told_by = -1;  // it may have left the cluster
+            return;
+        }
+        if (topic_id.empty() || now->topic_id.empty() || now->topic_id == topic_id) return;
+        events->on_trouble({SourceTrouble::Kind::fatal, "topic " + topic + " was deleted and created anew; the new one is read from its first record"});
     }
 
     // --- what librdkafka calls, all inside serve() or close(), so on the poll thread ------------------------------------
@@ -182,6 +146,8 @@ struct KafkaSource::Client {
                 ends[found.partition] = found.offset;
             }
             events->on_log_ends(ends);
+        } else if (rd_kafka_event_type(raw) == RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT) {
+            take_description(event);
         }
     }
 };
@@ -233,8 +199,8 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::create(const KafkaSourceOption
     rd_kafka_poll_set_consumer(client->handle.get());
     client->consumer_queue.reset(rd_kafka_queue_get_consumer(client->handle.get()));
     client->answers.reset(rd_kafka_queue_new(client->handle.get()));
-    rd_kafka_queue_io_event_enable(client->consumer_queue.get(), client->doorbell, &kRing, sizeof kRing);
-    rd_kafka_queue_io_event_enable(client->answers.get(), client->doorbell, &kRing, sizeof kRing);
+    rd_kafka_queue_io_event_enable(client->consumer_queue.get(), client->doorbell, &kDoorbellRing, sizeof kDoorbellRing);
+    rd_kafka_queue_io_event_enable(client->answers.get(), client->doorbell, &kDoorbellRing, sizeof kDoorbellRing);
     return std::unique_ptr<KafkaSource>(new KafkaSource(std::move(client)));
 }
 
@@ -244,6 +210,8 @@ Result<TopicInfo> KafkaSource::find_topic(std::chrono::milliseconds timeout) {
         serve();  // what went wrong is told there; the answer itself just does not come
         return client_->locked_out.empty() ? tl::unexpected(found.error()) : fatal(client_->locked_out);
     }
+    client_->topic_id = found->topic_id;
+    client_->topic_told_by = found->told_by;
     return TopicInfo{static_cast<int32_t>(found->partitions.size()), std::move(found->topic_id)};
 }
 
@@ -278,7 +246,9 @@ Result<std::map<int32_t, PartitionBounds>> KafkaSource::bounds(const std::vector
     for (int i = 0; i < committed->cnt; i++) {
         const auto& at = committed->elems[i];
         if (at.err) return transient(std::string("the group's committed offsets cannot be read: ") + rd_kafka_err2str(at.err));
-        if (at.offset >= 0) bounds[at.partition].committed = at.offset;
+        if (at.offset < 0) continue;
+        if (client_->is_of_this_topic(at)) bounds[at.partition].committed = at.offset;
+        else bounds[at.partition].committed_elsewhere = true;
     }
     const auto read = [&](rd_kafka_queue_t* queue, int64_t PartitionBounds::*field) -> Result<void> {
         auto answer = await_event(queue, timeout);
@@ -331,13 +301,13 @@ Result<void> KafkaSource::seek(const PartitionStart& start, std::chrono::millise
 }
 
 void KafkaSource::commit_async(const std::vector<PartitionStart>& next_offsets) {
-    const auto list = client_->list(next_offsets);
+    const auto list = client_->commit_list(next_offsets);
     rd_kafka_commit_queue(client_->handle.get(), list.get(), client_->answers.get(), nullptr, nullptr);
 }
 
 Result<void> KafkaSource::commit(const std::vector<PartitionStart>& next_offsets, std::chrono::milliseconds timeout) {
     const KafkaQueue queue(rd_kafka_queue_new(client_->handle.get()));
-    const auto list = client_->list(next_offsets);
+    const auto list = client_->commit_list(next_offsets);
     if (const auto error = rd_kafka_commit_queue(client_->handle.get(), list.get(), queue.get(), nullptr, nullptr)) {
         return transient(std::string("commit: ") + rd_kafka_err2str(error));
     }
@@ -357,6 +327,8 @@ int64_t KafkaSource::fetched_log_end(int32_t partition) {
 void KafkaSource::ask_log_ends(const std::vector<int32_t>& partitions) {
     ask_log_offsets(client_->handle.get(), client_->topic, partitions, RD_KAFKA_OFFSET_SPEC_LATEST, std::chrono::seconds(4),
                     client_->answers.get());
+    // librdkafka fetches by name: it would go on in the new topic at the old one's offset without a word.
+    ask_topic(client_->handle.get(), client_->topic, client_->topic_told_by, std::chrono::seconds(4), client_->answers.get());
 }
 
 void KafkaSource::close(std::chrono::milliseconds timeout) {

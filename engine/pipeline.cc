@@ -102,6 +102,7 @@ class Pipeline::Impl {
         if (options_.pin_thread) pin_this_thread();
         PollLoopOptions o{.consumer_id = options_.consumer_id, .group = options_.group, .topic = options_.topic, .topic_id = topic->topic_id};
         o.latest = options_.auto_offset_reset == "latest";
+        o.partitions = topic->partitions;
         o.commit_interval = options_.commit_interval;
         o.drain_timeout = options_.drain_timeout;
         o.processor_ids = ids_;

@@ -28,6 +28,7 @@ struct PollLoopOptions {
     std::string topic;
     std::string topic_id;
     bool latest = false;
+    int32_t partitions = INT32_MAX;  // of the topic when it was found; `latest` is about them: all of a later one has come since
     std::chrono::milliseconds commit_interval{1'000};
     std::chrono::milliseconds drain_timeout{8'000};
     std::vector<std::string> processor_ids;  // one per worker

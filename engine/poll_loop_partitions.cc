@@ -72,8 +72,9 @@ void PollLoop::ask_bounds_and_begin(const std::vector<int32_t>& partitions, std:
 
 // False after a failure. start.offset is where reading begins.
 bool PollLoop::begin(AssignedPartition& partition, const PartitionBounds& bounds, PartitionStart& start) {
-    const StartQuestion question{partition.assignment->partition,           options_.topic_id,  bounds, options_.latest,
-                                 partition.first_end.value_or(bounds.high), partition.positions};
+    const int32_t p = partition.assignment->partition;
+    const StartQuestion question{p,      options_.topic_id,   bounds, options_.latest && p < options_.partitions, partition.first_end.value_or(bounds.high),
+                                 partition.positions};
     const auto decision = decide_start(question);
     if (!decision) {
         fail(decision.error().reason);

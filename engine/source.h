@@ -32,6 +32,7 @@ struct PartitionBounds {
     std::optional<int64_t> committed;  // of the group
     int64_t low = 0;                   // first offset of the log
     int64_t high = 0;                  // log end offset
+    bool committed_elsewhere = false;  // what the group has committed is of a former topic of this name; then `committed` is empty
 };
 
 struct SourceTrouble {
@@ -91,7 +92,8 @@ class Source {
     virtual Result<void> commit(const std::vector<PartitionStart>& next_offsets, std::chrono::milliseconds timeout) = 0;
     // The log's end as the last fetch told, without asking; -1: not known.
     virtual int64_t fetched_log_end(int32_t partition) = 0;
-    virtual void ask_log_ends(const std::vector<int32_t>& partitions) = 0;  // answered through on_log_ends
+    // Answered through on_log_ends. Asks too whether this is still the topic that find_topic() found; another of its name is fatal trouble.
+    virtual void ask_log_ends(const std::vector<int32_t>& partitions) = 0;
 
     virtual void close(std::chrono::milliseconds timeout) = 0;  // leaves the group; events no more
 };

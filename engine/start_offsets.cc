@@ -15,8 +15,14 @@ int64_t within_log(int64_t offset, const StartQuestion& q, std::vector<std::stri
     return q.bounds.low;
 }
 
+int64_t first_of_new_topic(const StartQuestion& q, std::vector<std::string>& gaps) {
+    gaps.push_back(in_partition(q) + "the topic was deleted and created anew; its records are read from the first one on");
+    return q.bounds.low;
+}
+
 int64_t begin_without_position(const StartQuestion& q, std::vector<std::string>& gaps) {
     const int64_t by_policy = q.latest ? std::clamp(q.first_end, q.bounds.low, q.bounds.high) : q.bounds.low;
+    if (q.bounds.committed_elsewhere) return first_of_new_topic(q, gaps);
     if (!q.bounds.committed) return by_policy;
     if (*q.bounds.committed > q.bounds.high) {
         gaps.push_back(in_partition(q) + "the group's committed offset " + std::to_string(*q.bounds.committed) + " lies beyond the log's end " +
@@ -28,8 +34,7 @@ int64_t begin_without_position(const StartQuestion& q, std::vector<std::string>&
 
 Result<int64_t> begin_of(const Position& position, const StartQuestion& q, std::vector<std::string>& gaps) {
     if (!position.topic_id.empty() && !q.topic_id.empty() && position.topic_id != q.topic_id) {
-        gaps.push_back(in_partition(q) + "the topic was deleted and created anew; its records are read from the first one on");
-        return q.bounds.low;
+        return first_of_new_topic(q, gaps);
     }
     int64_t offset = position.next_offset;
     if (!position.authoritative && q.bounds.committed && *q.bounds.committed <= q.bounds.high) offset = std::max(offset, *q.bounds.committed);

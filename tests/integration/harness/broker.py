@@ -1,7 +1,9 @@
 """The real broker through scripts/kafka, and what an independent client sees of it."""
 
+import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -52,6 +54,16 @@ class Cluster:
 
     def delete_topic(self, name):
         self.admin.delete_topics([name])[name].result(TIMEOUT)
+
+    def list_partitions(self, topic):
+        return list(self.admin.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions)
+
+    def commit(self, group, offsets, topic, metadata=""):
+        """Commits in the name of a group that has no members."""
+        partitions = [TopicPartition(topic, partition, offset, metadata) for partition, offset in offsets.items()]
+        answer = self.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, partitions)])[group].result(TIMEOUT)
+        errors = [partition.error for partition in answer.topic_partitions if partition.error]
+        assert not errors, errors
 
     def produce(self, topic, records):
         """Sends (partition, value[, key[, headers]]) tuples one after the other and waits for all of them."""
@@ -135,6 +147,18 @@ class OwnBroker(Cluster):
 
     def stop(self):
         self._script("stop")
+
+    @contextlib.contextmanager
+    def going_back(self):
+        """Whatever is written within is lost afterwards: the broker is killed and starts again with what its disk held before."""
+        self.kill9()
+        shutil.copytree(self.folder / "data", self.folder / "data-before")
+        self.start()
+        yield
+        self.kill9()
+        shutil.rmtree(self.folder / "data")
+        (self.folder / "data-before").rename(self.folder / "data")
+        self.start()
 
     def kill9(self):
         pid = int((self.folder / "kafka.pid").read_text())

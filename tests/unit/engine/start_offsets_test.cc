@@ -49,6 +49,19 @@ TEST(StartOffsets, LatestIsWhatCameAfterTheAssignmentHoweverLateTheSinkOpens) {
     EXPECT_EQ(decide_start(q)->read_from, 100) << "retention has passed it";
 }
 
+TEST(StartOffsets, ACommitOfAFormerTopicIsNotTrustedAndSaidSo) {
+    auto q = question({std::nullopt, at(120, "id-before"), at(130)});
+    q.bounds.committed.reset();
+    q.bounds.committed_elsewhere = true;
+    q.latest = true;
+    q.first_end = 200;
+    const auto decision = decide_start(q);
+    ASSERT_TRUE(decision);
+    EXPECT_EQ(decision->begin, (std::vector<int64_t>{100, 100, 130}));
+    ASSERT_EQ(decision->gaps.size(), 1u) << "once, whoever it concerns";
+    EXPECT_NE(decision->gaps[0].find("created anew"), std::string::npos) << decision->gaps[0];
+}
+
 TEST(StartOffsets, TellsWhatRetentionRemoved) {
     auto q = question({at(40)});
     q.bounds.committed = 50;
