@@ -75,10 +75,15 @@ def group():
 
 
 @pytest.fixture
-def dice(request):
-    """Random numbers whose seed is printed: KAFKA_FETCHER_SEED repeats a run."""
+def seed(request):
+    """It is printed: KAFKA_FETCHER_SEED repeats a run."""
     seed = int(os.environ.get("KAFKA_FETCHER_SEED", random.SystemRandom().randrange(1 << 32)))
     print(f"{request.node.name}: KAFKA_FETCHER_SEED={seed}")
+    return seed
+
+
+@pytest.fixture
+def dice(seed):
     return random.Random(seed)
 
 

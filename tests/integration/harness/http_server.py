@@ -134,7 +134,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _handle(self):
         headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self.rfile.read(int(headers.get("content-length", 0)))
+        length = int(headers.get("content-length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:  # whoever sent it has died: no request
+            self.close_connection = True
+            return
         if headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
         attempt = Attempt(self.command, self.path, headers, body, time.monotonic())
