@@ -81,6 +81,7 @@ CALLS = [
     ("rename,renameat,renameat2", (1, 2), {"rotate_bytes": 2_000_000}),
     ("fsync", (1, 2), {"rotate_bytes": 2_000_000}),
     ("openat,openat2", (1, 2), {"rotate_bytes": 2_000_000}),
+    ("sendto,sendmsg", (1, 4, 9), {}),
 ]
 
 

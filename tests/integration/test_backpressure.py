@@ -114,9 +114,9 @@ def test_what_is_fetched_is_delivered_and_never_thrown_away(testing_server, clus
     print(f"received {most / delivered:.4f} of what was delivered")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(knob("STUCK_SECONDS", 15) + 165)
 def test_a_stuck_processor_keeps_its_membership_beyond_the_session_timeout(testing_server, cluster, group):
-    """Stuck for longer than the session timeout (10 s): still a member, still heard by the API; then everything arrives, once."""
+    """Stuck for longer than the session timeout (10 s), with STUCK_SECONDS=310 than max.poll.interval.ms (5 min): still a member, still heard by the API; then everything arrives, once."""
     server = testing_server
     topic = cluster.make_topic("stuck", PARTITIONS)
     stream = Stream(cluster.servers, topic, PARTITIONS, size=1024)

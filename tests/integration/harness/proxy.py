@@ -10,6 +10,7 @@ class Proxy:
     def __init__(self):
         self.target_port = None
         self._writers = set()
+        self._swallowed = set()
         self._open = None  # cleared: nothing is forwarded, connections stay
         self._answers = None  # cleared: what the far end says is held back
         self._hold_from = None
@@ -41,6 +42,7 @@ class Proxy:
         self._writers |= pair
         await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer, self._answers))
         self._writers -= pair
+        self._swallowed -= pair
         for end in pair:
             end.close()
 
@@ -52,11 +54,14 @@ class Proxy:
                     await gate.wait()
                 elif self._hold_from and self._hold_from in data:
                     self._answers.clear()
+                if writer in self._swallowed:
+                    continue
                 writer.write(data)
                 await writer.drain()
                 if self._bytes_per_second:
                     await asyncio.sleep(len(data) / self._bytes_per_second)
-            writer.write_eof()
+            if writer not in self._swallowed:
+                writer.write_eof()
         except OSError:
             writer.close()
 
@@ -72,6 +77,10 @@ class Proxy:
     def stall(self):
         """A black hole: connections stay, new ones are taken, nothing comes through."""
         self._do(lambda: self._open.clear())
+
+    def swallow(self):
+        """The connections that there are stay open and carry nothing any more; new ones are as they should be."""
+        self._do(lambda: self._swallowed.update(self._writers))
 
     def flow(self):
         self._do(lambda: self._open.set())
