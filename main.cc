@@ -130,6 +130,8 @@ int run(const Settings& settings) {
     Router router;
     add_health_routes(router, service);
     add_consumer_routes(router, service);
+    DeadLetterService letters(**store, registry, environment);
+    add_dead_letter_routes(router, letters);
     add_version_routes(router, service);
     add_instance_routes(router, reconciler, replicas);
     add_processor_type_routes(router, registry);

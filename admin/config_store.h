@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <tl/expected.hpp>
 #include <vector>
@@ -62,6 +63,11 @@ class ConfigStore {
     // The consumer as it was, newest first: at most `limit` of the revisions below `before`.
     virtual Answer<std::vector<StoredConsumer>> revisions(const std::string& consumer_id, int64_t before, size_t limit) = 0;
     virtual Answer<std::optional<StoredConsumer>> revision(const std::string& consumer_id, int64_t revision) = 0;
+
+    // Of these dead letters (DeadLetter::id) of the consumer, those that have been delivered anew.
+    virtual Answer<std::set<std::string>> replayed(const std::string& consumer_id, const std::vector<std::string>& letters) = 0;
+    // Notes that one has been; once is enough. Forgotten with the consumer.
+    virtual Answer<void> mark_replayed(const std::string& consumer_id, const std::string& letter, const std::string& at) = 0;
 
     // Calls on_change, on a thread of the store's own, soon after somebody may have written: this process or another. It may miss changes
     // while the store is away and reports that it is back; readers poll slowly besides. nullptr: nobody else can write.

@@ -36,6 +36,11 @@ constexpr std::array kMigrations = {
            heartbeat_at timestamptz NOT NULL,
            report_version text NOT NULL,
            report text NOT NULL);)",
+    R"(CREATE TABLE kafka_fetcher.replayed_dead_letters (
+           consumer_id text NOT NULL REFERENCES kafka_fetcher.consumers ON DELETE CASCADE,
+           letter text NOT NULL,
+           replayed_at text NOT NULL,
+           PRIMARY KEY (consumer_id, letter));)",
 };
 
 // Of the project's own; held until the transaction ends.

@@ -156,6 +156,25 @@ ConfigStore::Answer<void> PostgresStore::remove(const std::string& consumer_id, 
     return tl::unexpected<StoreError>(changed ? changed_meanwhile(consumer_id) : does_not_exist(consumer_id));
 }
 
+ConfigStore::Answer<std::set<std::string>> PostgresStore::replayed(const std::string& consumer_id, const std::vector<std::string>& letters) {
+    std::set<std::string> found;
+    if (letters.empty()) return found;
+    const auto rows = pool_.read("SELECT letter FROM kafka_fetcher.replayed_dead_letters WHERE consumer_id = $1 AND letter IN "
+                                 "(SELECT jsonb_array_elements_text($2::jsonb))",
+                                 {consumer_id, nlohmann::json(letters).dump()});
+    if (!rows) return unavailable(rows.error());
+    for (const auto& row : *rows) found.insert(row.at(0));
+    return found;
+}
+
+ConfigStore::Answer<void> PostgresStore::mark_replayed(const std::string& consumer_id, const std::string& letter, const std::string& at) {
+    const auto rows = pool_.write("INSERT INTO kafka_fetcher.replayed_dead_letters (consumer_id, letter, replayed_at) SELECT $1, $2, $3 "
+                                  "FROM kafka_fetcher.consumers WHERE consumer_id = $1 ON CONFLICT DO NOTHING",
+                                  {consumer_id, letter, at});
+    if (!rows) return not_written(rows.error());
+    return {};
+}
+
 std::unique_ptr<StoreWatch> PostgresStore::watch(std::function<void()> on_change) {
     return std::make_unique<PostgresListener>(url_, std::move(on_change));
 }

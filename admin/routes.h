@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "admin/consumer_service.h"
+#include "admin/dead_letter_service.h"
 #include "admin/router.h"
 #include "engine/kafka_admin.h"
 #include "processors/registry.h"
@@ -15,6 +16,7 @@
 namespace fetcher {
 
 void add_consumer_routes(Router& router, ConsumerService& service);
+void add_dead_letter_routes(Router& router, DeadLetterService& service);
 void add_version_routes(Router& router, ConsumerService& service);
 void add_processor_type_routes(Router& router, const ProcessorRegistry& registry);
 void add_health_routes(Router& router, ConsumerService& service);

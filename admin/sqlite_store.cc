@@ -32,6 +32,11 @@ constexpr std::array kMigrations = {
            PRIMARY KEY (consumer_id, revision)) WITHOUT ROWID;)",
     R"(ALTER TABLE consumer_revisions ADD COLUMN revised_at TEXT NOT NULL DEFAULT '';
        UPDATE consumer_revisions SET revised_at = updated_at;)",
+    R"(CREATE TABLE replayed_dead_letters (
+           consumer_id TEXT NOT NULL REFERENCES consumers (consumer_id) ON DELETE CASCADE,
+           letter TEXT NOT NULL,
+           replayed_at TEXT NOT NULL,
+           PRIMARY KEY (consumer_id, letter)) WITHOUT ROWID;)",
 };
 
 constexpr const char* kSelectAll =
@@ -204,6 +209,33 @@ ConfigStore::Answer<std::optional<StoredConsumer>> SqliteStore::revision(const s
         select.bind(2, revision);
         if (!select.executeStep()) return std::nullopt;
         return read_row(select);
+    });
+}
+
+ConfigStore::Answer<std::set<std::string>> SqliteStore::replayed(const std::string& consumer_id, const std::vector<std::string>& letters) {
+    return guarded<std::set<std::string>>([&]() -> Answer<std::set<std::string>> {
+        std::set<std::string> found;
+        SQLite::Statement select(*database_, "SELECT 1 FROM replayed_dead_letters WHERE consumer_id = ? AND letter = ?");
+        for (const auto& letter : letters) {
+            select.bind(1, consumer_id);
+            select.bind(2, letter);
+            if (select.executeStep()) found.insert(letter);
+            select.reset();
+        }
+        return found;
+    });
+}
+
+ConfigStore::Answer<void> SqliteStore::mark_replayed(const std::string& consumer_id, const std::string& letter, const std::string& at) {
+    return guarded<void>([&]() -> Answer<void> {
+        SQLite::Statement insert(*database_,
+                                 "INSERT INTO replayed_dead_letters (consumer_id, letter, replayed_at) SELECT ?1, ?2, ?3 "
+                                 "WHERE EXISTS (SELECT 1 FROM consumers WHERE consumer_id = ?1) ON CONFLICT DO NOTHING");
+        insert.bind(1, consumer_id);
+        insert.bind(2, letter);
+        insert.bind(3, at);
+        insert.exec();
+        return {};
     });
 }
 

@@ -28,6 +28,8 @@ class SqliteStore : public ConfigStore {
     Answer<void> remove(const std::string& consumer_id, std::optional<int64_t> seen = std::nullopt) override;
     Answer<std::vector<StoredConsumer>> revisions(const std::string& consumer_id, int64_t before, size_t limit) override;
     Answer<std::optional<StoredConsumer>> revision(const std::string& consumer_id, int64_t revision) override;
+    Answer<std::set<std::string>> replayed(const std::string& consumer_id, const std::vector<std::string>& letters) override;
+    Answer<void> mark_replayed(const std::string& consumer_id, const std::string& letter, const std::string& at) override;
     std::unique_ptr<StoreWatch> watch(std::function<void()>) override { return nullptr; }
     Answer<void> ping() override;
 

@@ -1,12 +1,24 @@
 #include "processors/dead_letter_destination.h"
 
+#include "engine/kafka_dead_letter_reader.h"
 #include "engine/kafka_dead_letters.h"
+#include "processors/file_dead_letter_reader.h"
 #include "processors/file_dead_letters.h"
 #include "processors/file_sink_options.h"
 
 namespace fetcher {
 
 using nlohmann::json;
+
+namespace {
+
+// Requires that check_dead_letter() found nothing wrong.
+RootedPath file_of(const json& config, const ProcessorOwner& owner, const ProcessorEnvironment& environment) {
+    const auto path = expand_path(config.at("file_path").get<std::string>(), {owner.topic, environment.instance_id, owner.consumer_id, std::nullopt});
+    return *place_beneath(path, environment.file_sink_roots);
+}
+
+}  // namespace
 
 json dead_letter_schema() {
     json properties;
@@ -33,17 +45,18 @@ std::vector<ConfigProblem> check_dead_letter(const json& config, const Processor
     return {};
 }
 
-std::string dead_letter_file(const json& config, const ProcessorOwner& owner, const ProcessorEnvironment& environment) {
-    return expand_path(config.at("file_path").get<std::string>(), {owner.topic, environment.instance_id, owner.consumer_id, std::nullopt});
-}
-
 Result<std::shared_ptr<DeadLetters>> make_dead_letters(const json& config, const ProcessorOwner& owner, const ProcessorEnvironment& environment,
                                                        const KafkaCluster& cluster) {
     if (const auto problems = check_dead_letter(config, owner, environment); !problems.empty())
         return fatal("dead_letter" + problems.front().pointer + ": " + problems.front().detail);
     if (config.contains("topic")) return std::shared_ptr<DeadLetters>(make_kafka_dead_letters({cluster, config["topic"].get<std::string>()}));
-    auto path = *place_beneath(dead_letter_file(config, owner, environment), environment.file_sink_roots);
-    return std::make_shared<FileDeadLetters>(std::move(path), kernel_calls());
+    return std::make_shared<FileDeadLetters>(file_of(config, owner, environment), kernel_calls());
+}
+
+std::unique_ptr<DeadLetterReader> make_dead_letter_reader(const json& config, const ProcessorOwner& owner, const ProcessorEnvironment& environment,
+                                                          const KafkaCluster& cluster) {
+    if (config.contains("topic")) return make_kafka_dead_letter_reader(cluster, config["topic"].get<std::string>(), owner.group);
+    return make_file_dead_letter_reader(file_of(config, owner, environment), kernel_calls());
 }
 
 }  // namespace fetcher

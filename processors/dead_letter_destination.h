@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/dead_letter.h"
 #include "engine/dead_letters.h"
 #include "engine/kafka_properties.h"
 #include "processors/registry.h"
@@ -20,7 +21,8 @@ std::vector<ConfigProblem> check_dead_letter(const nlohmann::json& config, const
 // Requires that both found nothing wrong. Touches neither disk nor network before the first dead letter.
 Result<std::shared_ptr<DeadLetters>> make_dead_letters(const nlohmann::json& config, const ProcessorOwner& owner,
                                                        const ProcessorEnvironment& environment, const KafkaCluster& cluster);
-// Where the file is; requires that config names one.
-std::string dead_letter_file(const nlohmann::json& config, const ProcessorOwner& owner, const ProcessorEnvironment& environment);
+// Reads what make_dead_letters() keeps; likewise.
+std::unique_ptr<DeadLetterReader> make_dead_letter_reader(const nlohmann::json& config, const ProcessorOwner& owner,
+                                                          const ProcessorEnvironment& environment, const KafkaCluster& cluster);
 
 }  // namespace fetcher

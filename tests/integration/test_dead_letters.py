@@ -1,6 +1,7 @@
 """What happens to records that a sink refuses for good, and to consumers whose sinks fail: dead letters, retry, restart."""
 
 import json
+import sqlite3
 import time
 
 import pytest
@@ -8,7 +9,6 @@ from confluent_kafka import Consumer, TopicPartition
 
 from harness.database import Database
 from harness.http_server import Answer, HttpEndpoint
-from harness.records import Stream
 from harness.waiting import wait_until
 from test_api_support import assert_problem, consumer_body, make_api  # noqa: F401
 
@@ -219,3 +219,127 @@ def test_the_fields_are_checked_kept_and_shown(make_api):
     assert server.expect(200, "PUT", path, {"dead_letter": None, "retry": None})["dead_letter"] is None
     versions = server.expect(200, "GET", path + "/versions")["items"]
     assert versions[-1]["config"]["dead_letter"] is None and versions[1]["config"]["dead_letter"] == {"topic": "letters"}
+
+
+# --- looking at them and delivering them anew -------------------------------------------------------------------------
+
+
+def letters_of(server, consumer, page=100):
+    """All that the API shows, page by page."""
+    items, cursor = [], None
+    while True:
+        query = f"?limit={page}" + (f"&cursor={cursor}" if cursor else "")
+        answer = server.expect(200, "GET", f"/api/consumers/{consumer}/dead-letters{query}")
+        assert len(answer["items"]) <= page
+        items += answer["items"]
+        if (cursor := answer["next_cursor"]) is None:
+            return items
+
+
+def replay(server, consumer, **body):
+    """A replay to its end, the counts added up."""
+    total, cursor = {}, None
+    while True:
+        answer = server.expect(200, "POST", f"/api/consumers/{consumer}/dead-letters/replay" + (f"?cursor={cursor}" if cursor else ""), body)
+        for name in ("delivered", "refused_again", "already_replayed", "without_processor"):
+            total[name] = total.get(name, 0) + answer[name]
+        assert answer["stopped_because"] is None, answer
+        if (cursor := answer["next_cursor"]) is None:
+            return total
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("destination", ["topic", "file"])
+def test_dead_letters_are_shown_and_delivered_anew_each_once(server, cluster, group, database, destination):
+    database.run("CREATE TABLE amounts (amount int CHECK (amount < 100), part int, off bigint, k text)")
+    topic, dead = cluster.make_topic("letters", 2), cluster.make_topic("dead", 3)
+    where = {"topic": dead} if destination == "topic" else {"file_path": str(server.out / "dead.jsonl")}
+    cluster.produce(topic, [(n % 2, b'{"amount": %d}' % n, b"k%d" % n, [("h", b"\xff")]) for n in range(90, 120)] + [(0, b"\xff\xfe")])
+    columns = {"amount": "/amount", "part": "$partition", "off": "$offset", "k": "$key"}
+    config = {"db_dsn": database.url, "table": "amounts", "columns": columns}
+    consumer = server.create(cluster, topic, group, [("database_sync", config)], dead_letter=where)
+    wait_until(lambda: sum(cluster.committed(group, topic).values()) == 31, 30, "everything is committed")
+    items = letters_of(server, consumer, page=7)
+    assert sorted((item["partition"], item["offset"]) for item in items) == sorted([(n % 2, (n - 90) // 2) for n in range(100, 120)] + [(0, 15)])
+    shown = next(item for item in items if item["offset"] == 5 and item["partition"] == 0)
+    assert shown["value"] == '{"amount": 100}' and shown["key"] == "k100" and shown["headers"] == [{"name": "h", "value": {"base64": "/w=="}}]
+    assert shown["topic"] == topic and shown["replays"] == 0 and not shown["replayed"] and "check" in shown["error"]
+
+    # What is wrong is still wrong: they come back, once, counted.
+    assert replay(server, consumer, partition=1) == {"delivered": 0, "refused_again": 10, "already_replayed": 0, "without_processor": 0}
+    again = [item for item in letters_of(server, consumer) if item["replays"] == 1]
+    assert len(again) == 10 and all(item["partition"] == 1 and not item["replayed"] for item in again)
+    assert sum(item["replayed"] for item in letters_of(server, consumer)) == 10
+
+    # The table is mended; one by its id, then all that are left.
+    database.run("ALTER TABLE amounts DROP CONSTRAINT amounts_amount_check")
+    assert replay(server, consumer, ids=[shown["id"]])["delivered"] == 1
+    assert database.query("SELECT amount, part, off, k FROM amounts WHERE amount >= 100") == [["100", "0", "5", "k100"]]
+    total = replay(server, consumer)
+    assert total == {"delivered": 19, "refused_again": 1, "already_replayed": 11, "without_processor": 0}
+    assert database.query("SELECT count(*), count(DISTINCT amount), min(amount), max(amount) FROM amounts") == [["30", "30", "90", "119"]]
+    # The one that is no JSON is left. It does not go round and round.
+    assert replay(server, consumer)["refused_again"] == 1
+    left = [item for item in letters_of(server, consumer) if not item["replayed"]]
+    assert [(item["partition"], item["offset"], item["replays"]) for item in left] == [(0, 15, 2)]
+    assert left[0]["value"] == {"base64": "//4="}
+
+
+@pytest.mark.timeout(90)
+def test_a_replay_that_dies_before_it_is_noted_writes_nothing_twice(make_server, cluster, group, database):
+    """The row is there, the note is not: as after a kill in between."""
+    database.run("CREATE TABLE amounts (amount int CHECK (amount < 100))")
+    topic = cluster.make_topic("letters", 1)
+    cluster.produce(topic, [(0, b'{"amount": 100}'), (0, b'{"amount": 101}')])
+    server = make_server().start()
+    config = {"db_dsn": database.url, "table": "amounts", "columns": {"amount": "/amount"}}
+    consumer = server.create(cluster, topic, group, [("database_sync", config)], dead_letter={"file_path": str(server.out / "dead.jsonl")})
+    wait_until(lambda: cluster.committed(group, topic) == {0: 2}, 30, "everything is committed")
+    database.run("ALTER TABLE amounts DROP CONSTRAINT amounts_amount_check")
+    assert replay(server, consumer)["delivered"] == 2
+    server.kill9()
+    with sqlite3.connect(server.data / "kafka-fetcher.db") as store:
+        assert store.execute("DELETE FROM replayed_dead_letters").rowcount == 2
+    server.start()
+    wait_until(lambda: server.consumer(consumer)["status"] == "ACTIVE", 20, "it runs again")
+    assert replay(server, consumer)["delivered"] == 2
+    assert database.value("SELECT count(*) FROM amounts") == "2"
+
+
+@pytest.mark.timeout(90)
+def test_a_forwarder_gets_its_dead_letters_again(server, cluster, group, endpoint):
+    topic, dead = cluster.make_topic("letters", 1), cluster.make_topic("dead", 1)
+    cluster.produce(topic, [(0, b"good"), (0, b"poison"), (0, b"last")])
+    consumer = server.create(cluster, topic, group, [("streaming_forwarder", {"endpoint_url": endpoint.url, "format": "ndjson"})], dead_letter={"topic": dead})
+    wait_until(lambda: cluster.committed(group, topic) == {0: 3}, 30, "everything is committed")
+    endpoint.decide = lambda attempt: None
+    assert replay(server, consumer)["delivered"] == 1
+    assert [body for _, _, body in endpoint.kept_by_partition()[0]] and endpoint.kept[f"{consumer}/{topic}/0/1-1"].body.strip() == b"poison"
+    assert replay(server, consumer) == {"delivered": 0, "refused_again": 0, "already_replayed": 1, "without_processor": 0}
+
+    # While the endpoint is away a replay says why it stopped, and where to go on.
+    cluster.produce(topic, [(0, b"poison 2")])
+    endpoint.decide = lambda attempt: Answer(400) if b"poison" in attempt.body else None
+    wait_until(lambda: cluster.committed(group, topic) == {0: 4}, 30, "everything is committed")
+    endpoint.decide = lambda attempt: Answer(503)
+    answer = server.expect(200, "POST", f"/api/consumers/{consumer}/dead-letters/replay", {})
+    assert "503" in answer["stopped_because"] and answer["next_cursor"] and answer["delivered"] == 0
+    endpoint.decide = lambda attempt: None
+    answer = server.expect(200, "POST", f"/api/consumers/{consumer}/dead-letters/replay?cursor={answer['next_cursor']}", {})
+    assert answer["delivered"] == 1 and answer["next_cursor"] is None
+
+
+def test_what_cannot_be_shown_or_replayed_says_why(make_api):
+    server = make_api()
+    consumer = server.expect(201, "POST", "/api/consumers", consumer_body(server))["consumer_id"]
+    path = f"/api/consumers/{consumer}/dead-letters"
+    assert_problem(server.api("GET", path), 409)
+    server.expect(200, "PUT", f"/api/consumers/{consumer}", {"dead_letter": {"file_path": str(server.out / "dead.jsonl")}})
+    assert server.expect(200, "GET", path) == {"items": [], "next_cursor": None}
+    assert_problem(server.api("GET", path + "?limit=0"), 422, "?limit")
+    assert_problem(server.api("GET", path + "?cursor=nonsense"), 422, "?cursor")
+    assert_problem(server.api("POST", path + "/replay", {"nonsense": 1}), 422, "/nonsense")
+    assert_problem(server.api("POST", path + "/replay?cursor=1-2", {}), 422, "?cursor")
+    assert server.api("GET", "/api/consumers/3b8c7a52-4f43-4bb0-8b8c-4d1cd9dd0000/dead-letters").status == 404
+    server.expect(200, "PUT", f"/api/consumers/{consumer}", {"dead_letter": {"topic": "nowhere"}})
+    assert_problem(server.api("GET", path), 504)

@@ -40,6 +40,12 @@ class AwayStore : public ConfigStore {
     Answer<std::optional<StoredConsumer>> revision(const std::string& id, int64_t revision) override {
         return through<std::optional<StoredConsumer>>([&] { return store_.revision(id, revision); });
     }
+    Answer<std::set<std::string>> replayed(const std::string& id, const std::vector<std::string>& letters) override {
+        return through<std::set<std::string>>([&] { return store_.replayed(id, letters); });
+    }
+    Answer<void> mark_replayed(const std::string& id, const std::string& letter, const std::string& at) override {
+        return through<void>([&] { return store_.mark_replayed(id, letter, at); });
+    }
     Answer<void> ping() override {
         return through<void>([&] { return store_.ping(); });
     }

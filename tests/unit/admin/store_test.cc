@@ -82,6 +82,20 @@ class StoreTest : public ::testing::TestWithParam<Kind> {
     std::unique_ptr<ConfigStore> store_;
 };
 
+TEST_P(StoreTest, NotesWhichDeadLettersWereDeliveredAnewUntilTheConsumerIsGone) {
+    const auto one = *store_->create(consumer("one"));
+    const auto other = *store_->create(consumer("other"));
+    EXPECT_EQ(*store_->replayed(one.consumer_id, {"a", "b"}), std::set<std::string>{});
+    for (int twice = 0; twice < 2; twice++) EXPECT_TRUE(store_->mark_replayed(one.consumer_id, "a \"'", "now"));
+    EXPECT_TRUE(store_->mark_replayed(one.consumer_id, "b", "now"));
+    EXPECT_EQ(*store_->replayed(one.consumer_id, {"a \"'", "b", "c"}), (std::set<std::string>{"a \"'", "b"}));
+    EXPECT_EQ(*store_->replayed(one.consumer_id, {}), std::set<std::string>{});
+    EXPECT_EQ(*store_->replayed(other.consumer_id, {"b"}), std::set<std::string>{});
+    ASSERT_TRUE(store_->remove(one.consumer_id));
+    EXPECT_TRUE(store_->mark_replayed(one.consumer_id, "c", "now"));
+    EXPECT_EQ(*store_->replayed(one.consumer_id, {"a \"'", "b", "c"}), std::set<std::string>{});
+}
+
 TEST_P(StoreTest, IsEmptyAtFirst) {
     EXPECT_TRUE(store_->list()->empty());
     EXPECT_FALSE(*store_->find("a"));

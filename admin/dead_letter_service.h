@@ -1,0 +1,80 @@
+// DeadLetterService: looks at a consumer's dead letters and delivers them anew. What has been delivered anew is noted in the store, so it is
+// not delivered twice, whoever asks and wherever.
+//
+// Each call is bounded in time and goes on where its cursor says; so no job is kept, and a process that dies in the middle leaves nothing
+// half done: a letter whose delivery could not be noted any more is tried again, and a sink that keeps positions has it once.
+// Thread: any
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "admin/config_store.h"
+#include "admin/problem.h"
+#include "engine/dead_letter.h"
+#include "engine/dead_letters.h"
+#include "processors/registry.h"
+
+namespace fetcher {
+
+struct ListedLetter {
+    DeadLetter letter;
+    bool replayed = false;
+};
+struct LetterPage {
+    std::vector<ListedLetter> items;
+    std::string next_cursor;  // empty: the end
+};
+
+// Which letters a replay is for; all that have not been delivered anew yet, unless told.
+struct LetterFilter {
+    std::set<std::string> ids;        // empty: any
+    std::string processor_id;         // empty: any
+    std::optional<int32_t> partition;
+    std::string error;                // a part of its text; empty: any
+
+    bool matches(const DeadLetter& letter) const;
+};
+struct ReplayReport {
+    uint64_t delivered = 0;
+    uint64_t refused_again = 0;  // each is a dead letter again, with one replay more
+    uint64_t already_replayed = 0;
+    uint64_t without_processor = 0;  // its processor is no longer one of the consumer's
+    std::string next_cursor;         // empty: the end
+    std::string stopped_because;     // why it did not go on, for a person; empty: the time was over, or all is done
+};
+
+class DeadLetterService {
+  public:
+    DeadLetterService(ConfigStore& store, const ProcessorRegistry& registry, const ProcessorEnvironment& environment)
+        : store_(store), registry_(registry), environment_(environment) {}
+
+    // Oldest first within a partition of the topic. cursor: empty, or an earlier page's.
+    Answer<LetterPage> list(const std::string& consumer_id, size_t limit, const std::string& cursor);
+    // Letters that a replay makes are not for the same replay: it ends.
+    Answer<ReplayReport> replay(const std::string& consumer_id, const LetterFilter& filter, const std::string& cursor);
+
+  private:
+    struct Opened {
+        StoredConsumer consumer;
+        std::unique_ptr<DeadLetterReader> reader;
+        std::shared_ptr<DeadLetters> letters;
+    };
+    Answer<Opened> open(const std::string& consumer_id);
+    const ProcessorSpec* processor_of(const StoredConsumer& consumer, const DeadLetter& letter) const;
+    // False: not now, the report says why.
+    bool deliver(const Opened& opened, const ProcessorSpec& spec, const DeadLetter& letter, ReplayReport& report) const;
+
+    ConfigStore& store_;
+    const ProcessorRegistry& registry_;
+    const ProcessorEnvironment& environment_;
+    std::mutex mutex_;
+    std::set<std::string> replaying_;  // consumers
+};
+
+}  // namespace fetcher
