@@ -48,9 +48,9 @@ json processors_json(const StoredConsumer& consumer, const ConsumerConfig& confi
         list.push_back({{"id", processor.id},
                         {"processor_type", processor.type},
                         {"config", json(config.masked(processor))},
-                        {"required", processor.required},
                         {"created_at", processor.created_at},
-                        {"updated_at", processor.updated_at}});
+                        {"updated_at", processor.updated_at},
+                        {"required", processor.required}});
     return list;
 }
 

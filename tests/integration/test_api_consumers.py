@@ -10,7 +10,7 @@ from test_api_support import api, assert_problem, consumer_body, make_api  # noq
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 CONTRACT = ["consumer_id", "broker_ip", "broker_port", "topic", "consumer_group", "status", "processor_configs", "created_at", "updated_at"]
-ADDED = ["auto_offset_reset", "partition_assignment_strategy", "kafka_properties", "revision", "health", "last_error", "metrics"]
+ADDED = ["auto_offset_reset", "partition_assignment_strategy", "kafka_properties", "dead_letter", "retry", "restart", "revision", "health", "last_error", "metrics"]
 
 
 def create(server, name="payments", **fields):
@@ -28,7 +28,7 @@ def test_a_created_consumer_has_the_fields_of_the_contract(api):
     assert UUID.fullmatch(made["consumer_id"]) and TIME.fullmatch(made["created_at"]) and made["updated_at"] == made["created_at"]
     assert made["status"] == "INACTIVE" and made["health"]["state"] == "stopped"
     (processor,) = made["processor_configs"]
-    assert list(processor) == ["id", "processor_type", "config", "created_at", "updated_at"]
+    assert list(processor) == ["id", "processor_type", "config", "created_at", "updated_at", "required"]
     assert UUID.fullmatch(processor["id"])
     assert processor["config"] == {"file_path": str(api.out / "payments.log")}
     assert (made["auto_offset_reset"], made["partition_assignment_strategy"], made["revision"]) == ("earliest", "range", 1)
@@ -281,7 +281,7 @@ def test_other_methods_are_a_405_that_says_which_are_possible(api, method, path,
     assert answer.headers["allow"] == allowed
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/consumers/", "/api/consumers/x", "/api/consumers/x/restart", "/api/consumers/..%2f..", "/%00", "/API/consumers"])
+@pytest.mark.parametrize("path", ["/", "/api", "/api/consumers/", "/api/consumers/x", "/api/consumers/x/nonsense", "/api/consumers/..%2f..", "/%00", "/API/consumers"])
 def test_unknown_paths_are_a_404(api, path):
     assert_problem(api.api("GET", path), 404)
 

@@ -22,7 +22,7 @@ def one(made, tail=""):
     return f"/api/consumers/{made['consumer_id']}{tail}"
 
 
-DEFINITION = ["broker_ip", "broker_port", "topic", "consumer_group", "auto_offset_reset", "partition_assignment_strategy", "kafka_properties", "processor_configs"]
+DEFINITION = ["broker_ip", "broker_port", "topic", "consumer_group", "auto_offset_reset", "partition_assignment_strategy", "kafka_properties", "dead_letter", "retry", "restart", "processor_configs"]
 
 
 def test_every_write_makes_a_version(api):
