@@ -272,9 +272,22 @@ std::unique_ptr<PartitionQueue> KafkaSource::queue(int32_t partition) {
     return std::make_unique<KafkaPartitionQueue>(queue, client_->messages, client_->doorbell);
 }
 
+// Where a partition waits for its seek: never behind it, for what is skipped there would be taken for read. An offset, not librdkafka's "beginning"
+// or "end": it asks for those by a timer that outlives the assignment and the seek, and whose answer moves the partition once more.
+int64_t KafkaSource::first_known(int32_t partition) const {
+    int64_t low = 0;
+    int64_t high = 0;
+    rd_kafka_get_watermark_offsets(client_->handle.get(), client_->topic.c_str(), partition, &low, &high);
+    return std::max<int64_t>(0, low);
+}
+
 void KafkaSource::assign(const std::vector<PartitionStart>& starts) {
     auto* client = client_->handle.get();
     const auto list = client_->list(starts);
+    for (int i = 0; i < list->cnt; i++) {
+        auto& at = list->elems[i];
+        if (at.offset == kNotKnownYet) at.offset = first_known(at.partition);
+    }
     std::string refused;
     if (cooperative(client)) {
         if (auto* error = rd_kafka_incremental_assign(client, list.get())) {

@@ -51,6 +51,7 @@ class KafkaSource final : public Source {
   private:
     struct Client;
     explicit KafkaSource(std::unique_ptr<Client> client);
+    int64_t first_known(int32_t partition) const;
     const std::unique_ptr<Client> client_;
 };
 

@@ -55,7 +55,7 @@ void PollLoop::add_partition(int32_t p) {
     for (auto& worker : workers_) worker->lane().push({.kind = LaneItem::Kind::open, .assignment = partition.assignment});
 }
 
-// Fills starts with every partition. One that cannot begin yet is assigned at the log's end and not drained: begin_late() moves it.
+// Fills starts with every partition. One that cannot begin yet is assigned and not drained: begin_late() moves it.
 void PollLoop::ask_bounds_and_begin(const std::vector<int32_t>& partitions, std::vector<PartitionStart>& starts,
                                     std::chrono::milliseconds timeout) {
     if (partitions.empty()) return;
@@ -63,7 +63,7 @@ void PollLoop::ask_bounds_and_begin(const std::vector<int32_t>& partitions, std:
     if (!bounds) health_.set(Severity::degraded, "broker_unreachable", bounds.error().reason);
     for (const int32_t p : partitions) {
         AssignedPartition& partition = partitions_.at(p);
-        PartitionStart start{p, bounds ? bounds->at(p).high : kLogEnd};
+        PartitionStart start{p, bounds ? bounds->at(p).high : kNotKnownYet};
         if (bounds) partition.first_end = bounds->at(p).high;
         if (bounds && partition.all_opened()) begin(partition, bounds->at(p), start);
         starts.push_back(start);

@@ -15,7 +15,7 @@
 
 namespace fetcher {
 
-constexpr int64_t kLogEnd = -1;  // as PartitionStart::offset in assign(): wherever the log ends
+constexpr int64_t kNotKnownYet = -1;  // as PartitionStart::offset in assign(): nothing is drained before seek() tells
 
 struct PartitionStart {
     int32_t partition = 0;
