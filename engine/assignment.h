@@ -1,7 +1,7 @@
 // Assignment: one partition for one stay with this process, from its assignment to its revocation.
 //
 // It is the epoch: batches and acks carry a pointer to it, and what comes from an assignment that has been given up is dropped.
-// Ownership: shared; the poll thread makes it, batches and workers hold it. All members but `revoked` never change.
+// Ownership: shared; the poll thread makes it, batches and workers hold it. All members but the flags never change.
 // Thread: any
 #pragma once
 
@@ -19,6 +19,8 @@ struct Assignment {
     int32_t partition = 0;
     uint64_t epoch = 0;  // rises with every assignment of the process
 
+    // Set by the poll thread as soon as the partition is to be given up: an open() that still waits may give up waiting.
+    std::atomic<bool> closing{false};
     // Set by the poll thread when the partition is gone: workers stop trying and drop its batches.
     std::atomic<bool> revoked{false};
 };

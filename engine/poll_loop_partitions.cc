@@ -136,6 +136,7 @@ void PollLoop::close_partitions(const std::vector<int32_t>& partitions, bool los
         AssignedPartition& partition = it->second;
         partition.state = AssignedPartition::State::closing;
         partition.to_close = workers_.size();
+        partition.assignment->closing.store(true, std::memory_order_release);
         if (lost) partition.assignment->revoked.store(true, std::memory_order_release);
         for (auto& worker : workers_) worker->lane().push({.kind = LaneItem::Kind::close, .assignment = partition.assignment});
         closing.push_back(&partition);

@@ -27,6 +27,13 @@ std::vector<std::string_view> framed(std::vector<std::string_view> pieces) {
     return pieces;
 }
 
+// nullopt, less than any number: there is no row.
+std::optional<int64_t> next_of(const std::vector<StoredPosition>& stored, int32_t partition, const std::string& topic_id) {
+    for (const auto& row : stored)
+        if (row.partition == partition && row.topic_id == topic_id) return row.next;
+    return std::nullopt;
+}
+
 // Gives the transaction up, so that the connection can be used again. The first failure counts.
 tl::unexpected<DatabaseFailure> rolled_back(DatabaseConnection& connection, DatabaseFailure failure) {
     if (failure.kind == Kind::connection || failure.kind == Kind::stopped) return failed(std::move(failure));
@@ -89,13 +96,13 @@ std::string BlockTransaction::fence(const RowBlock& block) const {
         if (move.dropped) continue;
         values += (moves++ ? ", (" : "(") + std::to_string(move.assignment->partition) + ", " +
                   (move.from ? std::to_string(*move.from) : std::string("NULL")) + "::bigint, " + std::to_string(move.to) + "::bigint, " +
-                  quoted_literal(move.assignment->topic_id) + ")";
+                  quoted_literal(move.topic_id) + ")";
     }
     const std::string target = quoted_literal(table_.target), group = quoted_literal(owner_.group), topic = quoted_literal(owner_.topic);
     return "WITH given (partition, since, until, topic_id) AS (VALUES " + values + "), moved AS (UPDATE " + table_.positions +
-           " p SET next = g.until, topic_id = g.topic_id, updated_at = pg_catalog.now() FROM given g WHERE p.target = " + target +
+           " p SET next = g.until, updated_at = pg_catalog.now() FROM given g WHERE p.target = " + target +
            " AND p.consumer_group = " + group + " AND p.topic = " + topic +
-           " AND p.partition = g.partition AND p.next = g.since RETURNING 1), made AS (INSERT INTO " + table_.positions +
+           " AND p.partition = g.partition AND p.topic_id = g.topic_id AND p.next = g.since RETURNING 1), made AS (INSERT INTO " + table_.positions +
            " (target, consumer_group, topic, partition, next, topic_id) SELECT " + target + ", " + group + ", " + topic +
            ", g.partition, g.until, g.topic_id FROM given g WHERE g.since IS NULL ON CONFLICT DO NOTHING RETURNING 1) "
            "SELECT 1 / CASE WHEN (SELECT pg_catalog.count(*) FROM moved) + (SELECT pg_catalog.count(*) FROM made) = " +
@@ -166,29 +173,32 @@ DatabaseResult<std::vector<BlockTransaction::RefusedRow>> BlockTransaction::writ
     return done;
 }
 
-DatabaseResult<BlockTransaction::Settled> BlockTransaction::settle(DatabaseConnection& connection, RowBlock& block) const {
+DatabaseResult<std::vector<std::pair<uint32_t, std::optional<int64_t>>>> BlockTransaction::moved_positions(DatabaseConnection& connection,
+                                                                                                            const RowBlock& block) const {
     std::vector<int32_t> partitions;
     for (const auto& move : block.moves())
         if (!move.dropped) partitions.push_back(move.assignment->partition);
     const auto stored = read_positions(connection, table_, owner_, partitions);
     if (!stored) return failed(stored.error());
-    Settled settled;
-    for (auto& move : block.moves()) {
+    std::vector<std::pair<uint32_t, std::optional<int64_t>>> moved;
+    for (uint32_t m = 0; m < block.moves().size(); m++) {
+        const auto& move = block.moves()[m];
         if (move.dropped) continue;
-        const auto found = std::ranges::find(*stored, move.assignment->partition, &StoredPosition::partition);
-        const std::optional<int64_t> next = found == stored->end() ? std::nullopt : std::optional(found->next);
-        if (next == move.from) continue;
-        const std::string& topic_id = move.assignment->topic_id;
-        const bool same_topic = next && (found->topic_id == topic_id || found->topic_id.empty() || topic_id.empty());
-        if (same_topic && *next >= move.to) {
-            move.dropped = true;  // the rows are there, once
-            settled.done.push_back(move);
-        } else {
-            // Members only move it forward. nullopt is less than any number.
-            (same_topic && next > move.from ? settled.taken : settled.lost).push_back(move.assignment->partition);
-        }
+        const auto next = next_of(*stored, move.assignment->partition, move.topic_id);
+        if (next != move.from) moved.emplace_back(m, next);
     }
-    return settled;
+    return moved;
+}
+
+DatabaseResult<std::optional<int32_t>> BlockTransaction::find_lost(DatabaseConnection& connection, const std::vector<Expected>& expected) const {
+    if (expected.empty()) return std::nullopt;
+    std::vector<int32_t> partitions;
+    for (const auto& one : expected) partitions.push_back(one.partition);
+    const auto stored = read_positions(connection, table_, owner_, partitions);
+    if (!stored) return failed(stored.error());
+    const auto lost = std::ranges::find_if(expected, [&](const auto& one) { return next_of(*stored, one.partition, one.topic_id) < one.next; });
+    if (lost == expected.end()) return std::nullopt;
+    return lost->partition;
 }
 
 }  // namespace fetcher

@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "processors/database_connection.h"
@@ -33,14 +34,15 @@ class BlockTransaction {
     // partition. None: the block is committed. Some: nothing of it is written, and no transaction is left open.
     DatabaseResult<std::vector<RefusedRow>> write_or_find_refused(DatabaseConnection& connection, const RowBlock& block, bool only_first) const;
 
-    // What has become of positions that are not where we left them.
-    struct Settled {
-        std::vector<PositionMove> done;  // there or beyond: by our own COMMIT whose answer was lost, or by another member's
-        std::vector<int32_t> taken;      // partitions that another member has moved, but not as far
-        std::vector<int32_t> lost;       // partitions whose position has gone back: the database has lost its latest transactions
+    // Where the positions are that the block's moves do not begin at, by the move's index; nullopt: there is no row.
+    DatabaseResult<std::vector<std::pair<uint32_t, std::optional<int64_t>>>> moved_positions(DatabaseConnection& connection, const RowBlock& block) const;
+    // Of the expected positions the first partition's whose position is lower or not there at all.
+    struct Expected {
+        int32_t partition = 0;
+        std::string topic_id;
+        int64_t next = 0;
     };
-    // After a failure of kind moved. Drops the moves that are done.
-    DatabaseResult<Settled> settle(DatabaseConnection& connection, RowBlock& block) const;
+    DatabaseResult<std::optional<int32_t>> find_lost(DatabaseConnection& connection, const std::vector<Expected>& expected) const;
 
   private:
     using Rows = std::vector<uint32_t>;

@@ -13,7 +13,8 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::chrono::seconds kConnectTimeout{8};
+constexpr std::chrono::milliseconds kFlagLook{50};  // how soon a flag is seen that rings no bell
+constexpr std::chrono::milliseconds kLongestPoll{60'000};
 constexpr size_t kCopyPieceBytes = size_t{128} << 10;
 constexpr const char* kNoFile = "/dev/null/none";  // instead of ~/.pgpass and ~/.postgresql/*: nothing of the account's leaks in
 
@@ -73,37 +74,29 @@ void collect(const PGresult* result, DatabaseRows& into) {
 
 }  // namespace
 
-DatabaseConnection::DatabaseConnection(std::map<std::string, std::string> keywords, const std::string& host, const StopSignal& stop,
-                                       std::chrono::seconds silence)
-    : stop_(stop), silence_(silence), keywords_(std::move(keywords)) {
-    const auto or_else = [&](const char* keyword, const char* standard) {
-        const auto found = keywords_.find(keyword);
-        return found == keywords_.end() ? std::string(standard) : found->second;
-    };
-    name_ = host + ":" + or_else("port", "5432") + "/" + or_else("dbname", or_else("user", "").c_str());
-}
+DatabaseConnection::DatabaseConnection(const DatabaseTarget& target, const StopSignal& stop, std::chrono::seconds silence)
+    : stop_(stop), silence_(silence), name_(target.name), hidden_(target.hidden) {}
 
 DatabaseConnection::~DatabaseConnection() {
     if (connection_) PQfinish(connection_);
 }
 
-DatabaseResult<std::unique_ptr<DatabaseConnection>> DatabaseConnection::open(std::map<std::string, std::string> keywords,
-                                                                             const std::string& host, const StopSignal& stop,
-                                                                             std::chrono::seconds silence) {
-    std::unique_ptr<DatabaseConnection> made(new DatabaseConnection(std::move(keywords), host, stop, silence));
-    auto connected = made->connect();
-    made->keywords_.clear();  // the password is not needed any more
+DatabaseResult<std::unique_ptr<DatabaseConnection>> DatabaseConnection::open(const DatabaseTarget& target, const StopSignal& stop,
+                                                                             std::chrono::seconds silence, Deadline deadline) {
+    std::unique_ptr<DatabaseConnection> made(new DatabaseConnection(target, stop, silence));
+    made->give_up_at(deadline);
+    auto connected = made->connect(target.keywords);
     if (!connected) return failed(std::move(connected.error()));
+    made->give_up_at(Deadline::max());
     return made;
 }
 
-DatabaseFailure DatabaseConnection::lost(std::string why) const {
-    return {DatabaseFailure::Kind::connection, "", "PostgreSQL at " + name_ + ": " + std::move(why), 0};
+DatabaseFailure DatabaseConnection::lost(const std::string& why) const {
+    return {DatabaseFailure::Kind::connection, "", "PostgreSQL at " + name_ + ": " + hidden_.hide(why), 0};
 }
 
-DatabaseResult<void> DatabaseConnection::connect() {
-    auto all = keywords_;
-    const auto timeout = all.contains("connect_timeout") ? std::chrono::seconds(std::atoi(all["connect_timeout"].c_str())) : kConnectTimeout;
+DatabaseResult<void> DatabaseConnection::connect(std::map<std::string, std::string> all) {
+    all.erase("connect_timeout");  // ours counts
     all.try_emplace("application_name", "kafka-fetcher");
     all.try_emplace("port", "5432");
     all.try_emplace("sslmode", "prefer");
@@ -122,7 +115,6 @@ DatabaseResult<void> DatabaseConnection::connect() {
     if (!connection_) return failed(lost("out of memory"));
     PQsetErrorVerbosity(connection_, PQERRORS_VERBOSE);
     PQsetNoticeReceiver(connection_, [](void*, const PGresult*) {}, nullptr);
-    const auto deadline = steady_clock::now() + timeout;
     for (auto state = PGRES_POLLING_WRITING; state != PGRES_POLLING_OK; state = PQconnectPoll(connection_)) {
         if (state == PGRES_POLLING_FAILED || PQstatus(connection_) == CONNECTION_BAD) {
             const auto error = parse_connect_error(PQerrorMessage(connection_));
@@ -132,7 +124,7 @@ DatabaseResult<void> DatabaseConnection::connect() {
             if (const auto remedy = remedy_for(error.sqlstate); !remedy.empty()) failure.words += "; " + remedy;
             return failed(std::move(failure));
         }
-        if (auto ready = wait(state == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline); !ready) return ready;
+        if (auto ready = wait(state == PGRES_POLLING_READING ? POLLIN : POLLOUT, last_); !ready) return ready;
     }
     if (PQsetnonblocking(connection_, 1) != 0) return failed(lost(first_line(PQerrorMessage(connection_))));
     return {};
@@ -141,10 +133,11 @@ DatabaseResult<void> DatabaseConnection::connect() {
 DatabaseResult<void> DatabaseConnection::wait(short events, Deadline deadline) {
     for (;;) {
         if (stop_.stopped()) return failed({DatabaseFailure::Kind::stopped, "", "stopped", 0});
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - steady_clock::now()).count();
-        if (left <= 0) return failed(lost("no answer; the connection was given up"));
+        auto left = std::chrono::ceil<std::chrono::milliseconds>(std::min(deadline, last_) - steady_clock::now());
+        if (left.count() <= 0) return failed(lost("no answer; the connection was given up"));
         pollfd waits[2] = {{PQsocket(connection_), events, 0}, {stop_.fd(), POLLIN, 0}};
-        const int ready = ::poll(waits, 2, static_cast<int>(left) + 1);
+        if (stop_.must_be_polled()) left = std::min(left, kFlagLook);
+        const int ready = ::poll(waits, 2, static_cast<int>(std::min(left, kLongestPoll).count()));
         if (ready < 0 && errno != EINTR) return failed(lost(std::strerror(errno)));
         if (ready > 0 && waits[0].revents != 0) return {};
     }
@@ -211,7 +204,7 @@ DatabaseResult<DatabaseRows> DatabaseConnection::run(const std::string& sql, con
             default:
                 if (failure) break;
                 const auto sqlstate = field(result.get(), PG_DIAG_SQLSTATE);
-                failure = DatabaseFailure{kind_of_statement_error(sqlstate), sqlstate, words_of(result.get()), statement};
+                failure = DatabaseFailure{kind_of_statement_error(sqlstate), sqlstate, hidden_.hide(words_of(result.get())), statement};
         }
     }
     if (PQstatus(connection_) == CONNECTION_BAD && !failure) failure = lost("the connection was closed");

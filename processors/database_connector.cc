@@ -1,7 +1,8 @@
 #include "processors/database_connector.h"
 
+#include <algorithm>
 #include <chrono>
-#include <utility>
+#include <cstdlib>
 #include <vector>
 
 #include "engine/host_resolver.h"
@@ -10,11 +11,35 @@
 namespace fetcher {
 namespace {
 
-constexpr std::chrono::seconds kResolveTimeout{8};
+using std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kLongestConnect{8};
+constexpr std::chrono::milliseconds kResolveStep{100};  // how soon a stop ends the wait for the resolver
+
+std::string value_or(const std::map<std::string, std::string>& keywords, const char* keyword, const std::string& standard) {
+    const auto found = keywords.find(keyword);
+    return found == keywords.end() ? standard : found->second;
+}
+
+// For people: with references where the text has them.
+std::string shown_name(const std::map<std::string, std::string>& keywords) {
+    return value_or(keywords, "host", "") + ":" + value_or(keywords, "port", "5432") + "/" + value_or(keywords, "dbname", value_or(keywords, "user", ""));
+}
+
+steady_clock::duration time_to_connect(const std::map<std::string, std::string>& keywords) {
+    const int seconds = std::atoi(value_or(keywords, "connect_timeout", "0").c_str());
+    return seconds > 0 ? std::min(std::chrono::seconds(seconds), kLongestConnect) : kLongestConnect;
+}
 
 // The addresses of a host; link-local ones, to which a name may lead too, are left out.
-Result<std::vector<std::string>> addresses_of(const std::string& host) {
-    auto addresses = resolve_host(host, std::chrono::steady_clock::now() + kResolveTimeout);
+Result<std::vector<std::string>> addresses_of(const std::string& host, const StopSignal& stop, steady_clock::time_point deadline) {
+    Result<std::vector<std::string>> addresses;
+    steady_clock::time_point until;
+    // Step by step: the question goes on meanwhile, and is asked once.
+    do {
+        until = std::min(deadline, steady_clock::now() + kResolveStep);
+        addresses = resolve_host(host, until);
+    } while (!addresses && steady_clock::now() >= until && until < deadline && !stop.stopped());
     if (!addresses) return transient("db_dsn: " + addresses.error().reason);
     std::erase_if(*addresses, [](const auto& address) { return !DatabaseDsn::check_values({{"host", address}}, ""); });
     if (addresses->empty()) return fatal("the host " + host + " of db_dsn leads to link-local or metadata addresses only, where no database may be");
@@ -26,44 +51,56 @@ Result<std::vector<std::string>> addresses_of(const std::string& host) {
 DatabaseConnector::DatabaseConnector(std::string dsn, std::string secrets_dir, std::string certificates_dir)
     : dsn_(std::move(dsn)), secrets_(std::move(secrets_dir)), certificates_dir_(std::move(certificates_dir)) {}
 
-Result<std::map<std::string, std::string>> DatabaseConnector::keywords() const {
+Result<DatabaseTarget> DatabaseConnector::target() const {
     std::string text = dsn_;
-    if (SecretSource::is_reference(text)) {
-        auto whole = secrets_.resolve(text);
-        if (!whole) return tl::unexpected<Error>(std::move(whole.error()));
-        text = std::move(*whole);
+    const bool whole = SecretSource::is_reference(text);
+    if (whole) {
+        auto found = secrets_.resolve(text);
+        if (!found) return tl::unexpected<Error>(std::move(found.error()));
+        text = std::move(*found);
     }
     const auto dsn = DatabaseDsn::parse(text);
     if (!dsn) return fatal("db_dsn " + dsn.error().reason);
-    std::map<std::string, std::string> resolved;
+    DatabaseTarget target;
+    target.name = whole ? dsn_ : shown_name(dsn->keywords());
     for (const auto& [keyword, value] : dsn->keywords()) {
-        auto text_of = secrets_.resolve(value);
-        if (!text_of) return fatal("db_dsn: " + text_of.error().reason);
-        resolved[keyword] = std::move(*text_of);
+        auto resolved = secrets_.resolve(value);
+        if (!resolved) return fatal("db_dsn: " + resolved.error().reason);
+        const bool is_secret = whole || SecretSource::has_reference(value);
+        // The others are words and numbers that say nothing, and stand in many a sentence.
+        const bool tells = keyword == "host" || keyword == "user" || keyword == "dbname" || keyword == "password" || keyword == "application_name";
+        if (is_secret && tells) target.hidden.add(*resolved, whole ? "***" : value);
+        target.keywords[keyword] = std::move(*resolved);
     }
-    if (const auto good = DatabaseDsn::check_values(resolved, certificates_dir_); !good) return fatal("db_dsn " + good.error().reason);
-    if (const auto file = resolved.find("sslrootcert"); file != resolved.end()) file->second = certificates_dir_ + "/" + file->second;
-    return resolved;
+    if (const auto good = DatabaseDsn::check_values(target.keywords, certificates_dir_); !good) return fatal("db_dsn " + good.error().reason);
+    if (const auto file = target.keywords.find("sslrootcert"); file != target.keywords.end()) file->second = certificates_dir_ + "/" + file->second;
+    return target;
 }
 
 DatabaseResult<std::unique_ptr<DatabaseConnection>> DatabaseConnector::connect(const StopSignal& stop, std::chrono::seconds silence) const {
-    const auto as_failure = [](Error error) {
+    const auto as_failure = [](const Error& error, const HiddenValues& hidden) {
         const auto kind = error.kind == ErrorKind::transient ? DatabaseFailure::Kind::connection : DatabaseFailure::Kind::fatal;
-        return failed({kind, "", std::move(error.reason), 0});
+        return failed({kind, "", hidden.hide(error.reason), 0});
     };
-    auto words = keywords();
-    if (!words) return as_failure(std::move(words.error()));
-    const auto addresses = addresses_of(words->at("host"));
-    if (!addresses) return as_failure(addresses.error());
-    // host stays, for certificates and messages; libpq connects to hostaddr and asks no resolver again.
-    std::string hosts, hostaddrs;
+    auto whom = target();
+    if (!whom) return as_failure(whom.error(), {});
+    const std::string host = whom->keywords.at("host");
+    const auto deadline = steady_clock::now() + time_to_connect(whom->keywords);
+    const auto addresses = addresses_of(host, stop, deadline);
+    if (!addresses) return as_failure(addresses.error(), whom->hidden);
+    DatabaseResult<std::unique_ptr<DatabaseConnection>> made = failed({});
+    const bool host_is_hidden = whom->hidden.hide(host) != host;
+    auto left = static_cast<int64_t>(addresses->size());
     for (const auto& address : *addresses) {
-        hosts += (hosts.empty() ? "" : ",") + words->at("host");
-        hostaddrs += (hostaddrs.empty() ? "" : ",") + address;
+        // host stays, for certificates and messages; libpq connects to hostaddr and asks no resolver again.
+        whom->keywords["hostaddr"] = address;
+        if (host_is_hidden) whom->hidden.add(address, "***");
+        // A black hole behind one address leaves time for the others.
+        const auto now = steady_clock::now();
+        made = DatabaseConnection::open(*whom, stop, silence, now + (deadline - now) / left--);
+        if (made || made.error().kind != DatabaseFailure::Kind::connection) break;
     }
-    (*words)["hostaddr"] = hostaddrs;
-    const std::string host = std::exchange((*words)["host"], hosts);
-    return DatabaseConnection::open(std::move(*words), host, stop, silence);
+    return made;
 }
 
 }  // namespace fetcher

@@ -15,11 +15,12 @@ class DatabaseConnector {
   public:
     DatabaseConnector(std::string dsn, std::string secrets_dir, std::string certificates_dir);
 
-    // stop outlives the connection; silence: see DatabaseConnection.
+    // Each of the host's addresses has its share of the time: connect_timeout, at most 8 s. stop outlives the connection; silence: see
+    // DatabaseConnection.
     DatabaseResult<std::unique_ptr<DatabaseConnection>> connect(const StopSignal& stop, std::chrono::seconds silence) const;
 
   private:
-    Result<std::map<std::string, std::string>> keywords() const;
+    Result<DatabaseTarget> target() const;
 
     const std::string dsn_;
     const SecretSource secrets_;

@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kLook{500};       // how soon trouble of a writer is told
 constexpr std::chrono::milliseconds kLookForRoom{50};  // how soon batches that wait are handed over once there is room
-constexpr std::chrono::seconds kQuestionSilence{8};
+constexpr std::chrono::seconds kLongestOpen{8};        // whatever the server does
 constexpr std::chrono::milliseconds kQuestions{2000};  // how long the connection for opening is kept
 
 Error as_error(const DatabaseFailure& failure) {
@@ -37,26 +37,33 @@ Result<std::optional<Position>> DatabaseSync::open(const std::shared_ptr<Assignm
     const int32_t partition = assignment->partition;
     if (!lanes_.empty() && lane_of(partition).writer->holds(partition))
         return transient("partition " + std::to_string(partition) + ": what was sent to PostgreSQL before the partition left is still being written");
-    auto set_up_now = set_up();
-    auto position = set_up_now ? position_of(*assignment) : failed(std::move(set_up_now.error()));
-    if (!position) {
+    opening_.follow(&assignment->closing);
+    auto standing = ask(*assignment);
+    opening_.follow(nullptr);
+    if (!standing) {
         questions_.reset();
-        return tl::unexpected<Error>(as_error(position.error()));
+        return tl::unexpected<Error>(as_error(standing.error()));
     }
-    Partition& state = partitions_[partition];
-    state = {assignment, std::nullopt, std::nullopt};
-    if (*position) state.stored = (*position)->next_offset;
+    partitions_[partition] = {assignment, standing->topic_id, standing->stored, std::nullopt};
+    lane_of(partition).writer->watch(assignment, standing->topic_id, standing->stored);
     close_questions_at_ = Clock::now() + kQuestions;
-    return std::move(*position);
+    return std::move(standing->position);
+}
+
+DatabaseResult<Standing> DatabaseSync::ask(const Assignment& assignment) {
+    if (auto ready = set_up(); !ready) return failed(std::move(ready.error()));
+    return find_standing(*questions_, *table_, owner_, assignment.partition, assignment.topic_id);
 }
 
 // Connects, and the first time sees to the table and starts the writers.
 DatabaseResult<void> DatabaseSync::set_up() {
+    const auto deadline = Clock::now() + kLongestOpen;
     if (!questions_) {
-        auto connection = connector_.connect(never_, kQuestionSilence);
+        auto connection = connector_.connect(opening_, kLongestOpen);
         if (!connection) return failed(std::move(connection.error()));
         questions_ = std::move(*connection);
     }
+    questions_->give_up_at(deadline);
     if (table_) return {};
     auto table = DatabaseTable::prepare(*questions_, options_);
     if (!table) return failed(std::move(table.error()));
@@ -67,14 +74,6 @@ DatabaseResult<void> DatabaseSync::set_up() {
                                                            BlockLimits{options_.max_batch_records, options_.max_batch_bytes})});
     }
     return {};
-}
-
-DatabaseResult<std::optional<Position>> DatabaseSync::position_of(const Assignment& assignment) {
-    const auto stored = read_positions(*questions_, *table_, owner_, {assignment.partition});
-    if (!stored) return failed(stored.error());
-    if (stored->empty()) return std::nullopt;
-    // The same for every member of the group, and true even where the group has committed more: then the database has lost its tail.
-    return Position{stored->front().next, stored->front().topic_id, true};
 }
 
 Outcome DatabaseSync::write(const Batch& batch, size_t first) {
@@ -134,7 +133,7 @@ std::optional<BadRecord> DatabaseSync::append(Partition& partition, Lane& lane, 
     }
     const int64_t to = bad ? batch.record(bad->index).offset() : i < batch.size() ? batch.record(i).offset() : batch.next_offset();
     if (partition.appended && to <= *partition.appended) return bad;  // the bad one alone, once more
-    block.move(block.move_of(partition.assignment, partition.stored)).to = to;
+    block.move(block.move_of(partition.assignment, partition.stored, partition.topic_id)).to = to;
     block.hold(held);
     partition.stored = partition.appended = to;
     return bad;

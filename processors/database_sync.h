@@ -35,6 +35,7 @@ class DatabaseSync final : public Processor {
   private:
     struct Partition {
         std::shared_ptr<Assignment> assignment;
+        std::string topic_id;             // of its row in fetcher_positions
         std::optional<int64_t> stored;    // where the row stands once everything handed over is written; nullopt: there is no row yet
         std::optional<int64_t> appended;  // records below it have been handed over in this stay
     };
@@ -50,8 +51,8 @@ class DatabaseSync final : public Processor {
     };
 
     Lane& lane_of(int32_t partition) { return lanes_[static_cast<size_t>(partition) % lanes_.size()]; }
+    DatabaseResult<Standing> ask(const Assignment& assignment);
     DatabaseResult<void> set_up();
-    DatabaseResult<std::optional<Position>> position_of(const Assignment& assignment);
     Outcome hold(Lane& lane, const Batch& batch, size_t first);
     std::optional<Outcome> catch_up(Lane& lane);
     std::optional<Outcome> hand_over(Partition& partition, Lane& lane, const Batch& batch, size_t first, const HeldBatch& held, std::optional<BadRecord>& bad);
@@ -63,7 +64,7 @@ class DatabaseSync final : public Processor {
     const DatabaseConnector connector_;
     Acks* acks_ = nullptr;
     bool holds_ = false;  // batches are kept until their rows are committed: refused records become dead letters
-    StopSignal never_;
+    StopSignal opening_;  // follows the assignment that is opened
     std::unique_ptr<DatabaseConnection> questions_;  // for opening; closed when nothing has been opened for a while
     Clock::time_point close_questions_at_{};
     std::optional<DatabaseTable> table_;

@@ -54,14 +54,30 @@ std::string create_statement(const DatabaseSyncOptions& options) {
 std::string positions_statement(const std::string& quoted) {
     return "CREATE TABLE " + quoted +
            " (target text NOT NULL, consumer_group text NOT NULL, topic text NOT NULL, partition integer NOT NULL, next bigint NOT NULL, topic_id "
-           "text NOT NULL DEFAULT '', updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (target, consumer_group, topic, partition)) WITH "
-           "(fillfactor = 50)";
+           "text NOT NULL DEFAULT '', updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (target, consumer_group, topic, partition, topic_id)) "
+           "WITH (fillfactor = 50)";
 }
 
 // Making a table failed: where that is a matter of rights, a person may do it instead.
 DatabaseFailure with_statement(DatabaseFailure failure, const std::string& statement) {
     if (failure.sqlstate == "42501") failure.words += "; grant CREATE on the schema to the role of db_dsn, or run yourself: " + statement;
     return failure;
+}
+
+// Tables of earlier versions have a key without the topic id.
+DatabaseResult<void> renew_key(DatabaseConnection& connection, const std::string& positions) {
+    const auto found = connection.run("SELECT pg_catalog.quote_ident(c.conname) FROM pg_catalog.pg_constraint c WHERE c.contype = 'p' AND c.conrelid = pg_catalog.to_regclass(" +
+                                      quoted_literal(positions) +
+                                      ") AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.conrelid AND a.attname = "
+                                      "'topic_id' AND a.attnum = ANY (c.conkey))");
+    if (!found) return failed(found.error());
+    if (found->rows.empty()) return {};
+    const std::string statement = "ALTER TABLE " + positions + " DROP CONSTRAINT " + found->rows.front().front().value_or("") +
+                                  ", ADD PRIMARY KEY (target, consumer_group, topic, partition, topic_id)";
+    auto renewed = connection.run(statement);
+    if (renewed) return {};
+    if (renewed.error().sqlstate == "42501") renewed.error().words += "; let its owner run: " + statement;
+    return failed(std::move(renewed.error()));
 }
 
 DatabaseResult<FoundTable> find_or_create(DatabaseConnection& connection, const DatabaseSyncOptions& options) {
@@ -148,22 +164,54 @@ DatabaseResult<DatabaseTable> DatabaseTable::prepare(DatabaseConnection& connect
     if (!*positions) {
         const std::string statement = positions_statement(table.positions);
         if (auto made = connection.run(statement); !made) return failed(with_statement(std::move(made.error()), statement));
+    } else if (auto renewed = renew_key(connection, table.positions); !renewed) {
+        return failed(std::move(renewed.error()));
     }
     if (auto ended = connection.run("COMMIT"); !ended) return failed(std::move(ended.error()));
     return table;
 }
 
+namespace {
+
+std::string conditions(const DatabaseTable& table, const ProcessorOwner& owner) {
+    return " WHERE target = " + quoted_literal(table.target) + " AND consumer_group = " + quoted_literal(owner.group) +
+           " AND topic = " + quoted_literal(owner.topic);
+}
+
+}  // namespace
+
 DatabaseResult<std::vector<StoredPosition>> read_positions(DatabaseConnection& connection, const DatabaseTable& table, const ProcessorOwner& owner,
                                                            const std::vector<int32_t>& partitions) {
     std::string list;
     for (const int32_t partition : partitions) list += (list.empty() ? "" : ", ") + std::to_string(partition);
-    auto found = connection.run("SELECT partition, next, topic_id FROM " + table.positions + " WHERE target = " + quoted_literal(table.target) +
-                                " AND consumer_group = " + quoted_literal(owner.group) + " AND topic = " + quoted_literal(owner.topic) +
-                                " AND partition IN (" + list + ")");
+    auto found = connection.run("SELECT partition, next, topic_id FROM " + table.positions + conditions(table, owner) + " AND partition IN (" + list +
+                                ") ORDER BY updated_at DESC, topic_id");
     if (!found) return failed(std::move(found.error()));
     std::vector<StoredPosition> positions;
     for (const auto& row : found->rows) positions.push_back({static_cast<int32_t>(number(row[0])), number(row[1]), row[2].value_or("")});
     return positions;
+}
+
+DatabaseResult<Standing> find_standing(DatabaseConnection& connection, const DatabaseTable& table, const ProcessorOwner& owner, int32_t partition,
+                                       const std::string& topic_id) {
+    const auto rows = read_positions(connection, table, owner, {partition});
+    if (!rows) return failed(rows.error());
+    if (rows->empty()) return Standing{std::nullopt, std::nullopt, topic_id};
+    const auto of = [&](const std::string& id) { return std::ranges::find(*rows, id, &StoredPosition::topic_id); };
+    auto row = topic_id.empty() ? rows->begin() : of(topic_id);
+    if (row == rows->end() && (row = of("")) != rows->end()) {
+        // Written while the broker did not tell topic ids: it is this topic's, as far as anybody knows.
+        auto named = connection.run("UPDATE " + table.positions + " SET topic_id = " + quoted_literal(topic_id) + conditions(table, owner) +
+                                    " AND partition = " + std::to_string(partition) + " AND topic_id = ''");
+        if (!named) return failed(std::move(named.error()));
+    }
+    // The same for every member of the group, and true even where the group has committed more: then the database has lost its tail.
+    if (row != rows->end()) {
+        const std::string id = topic_id.empty() ? row->topic_id : topic_id;
+        return Standing{Position{row->next, id, true}, row->next, id};
+    }
+    // Of a topic that was there before: the engine sees by its id that this one is read from its first record on.
+    return Standing{Position{rows->front().next, rows->front().topic_id, true}, std::nullopt, topic_id};
 }
 
 }  // namespace fetcher

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/processor.h"
 #include "processors/database_connection.h"
 #include "processors/database_sync_options.h"
 #include "processors/row_encoder.h"
@@ -30,8 +31,21 @@ struct StoredPosition {
     std::string topic_id;
 };
 
-// Of those of the partitions that have one. Rows of fetcher_positions are keyed by table, group, topic and partition.
+// Rows of fetcher_positions are keyed by table, group, topic, partition and topic id. By the id, and not only fenced by it: topics of one name
+// in two clusters have rows of their own instead of each taking the other's for that of a topic made anew; and a topic made anew begins
+// without a row, so nothing that is still on its way for the old one can count for it.
+// Those of the partitions, of any topic id; the one moved last comes first.
 DatabaseResult<std::vector<StoredPosition>> read_positions(DatabaseConnection& connection, const DatabaseTable& table, const ProcessorOwner& owner,
                                                            const std::vector<int32_t>& partitions);
+
+// Where the sink stands in a partition, and under which topic id its row is kept.
+struct Standing {
+    std::optional<Position> position;  // for the engine
+    std::optional<int64_t> stored;     // nullopt: there is no row yet
+    std::string topic_id;
+};
+// topic_id: Kafka's, empty where it is not known.
+DatabaseResult<Standing> find_standing(DatabaseConnection& connection, const DatabaseTable& table, const ProcessorOwner& owner, int32_t partition,
+                                       const std::string& topic_id);
 
 }  // namespace fetcher

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace fetcher {
 namespace {
@@ -14,9 +15,18 @@ constexpr std::chrono::seconds kSilence{60};
 constexpr milliseconds kFirstRetry{100};
 constexpr milliseconds kLongestRetry{2'000};
 constexpr milliseconds kPatience{2'000};  // how long the worker waits for room or the end before it is told why
+constexpr std::chrono::seconds kLossLook{10};  // how often positions are looked at
 constexpr milliseconds kLook{50};         // how soon a waiting worker sees that its partition is revoked
 // How long a partition that another has written to may stay ours: by then the group has told us that it is not, or we are wrong.
 constexpr std::chrono::seconds kFencePatience{5};
+
+DatabaseFailure lost(int32_t partition) {
+    return {Kind::fatal, "",
+            "partition " + std::to_string(partition) +
+                ": its position in fetcher_positions has gone back: the database has lost its latest transactions, or somebody has changed the "
+                "position. The consumer starts again from there",
+            0};
+}
 
 }  // namespace
 
@@ -44,13 +54,19 @@ std::optional<Outcome> DatabaseWriter::obstacle() const {
     return std::nullopt;
 }
 
+void DatabaseWriter::watch(const std::shared_ptr<Assignment>& assignment, const std::string& topic_id, std::optional<int64_t> next) {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(watched_, [&](const Watched& watched) { return watched.assignment->partition == assignment->partition; });
+    watched_.push_back({assignment, topic_id, next, false});
+}
+
 std::optional<Outcome> DatabaseWriter::fill(const Assignment& assignment, const Fill& fill) {
     std::unique_lock lock(mutex_);
     const auto begun = Clock::now();
     while (is_full(filling_) && !halted_) {
         if (auto why = obstacle()) return why;
         // Where batches are held the worker has something better to do than to wait for long.
-        if (keeps_refused_ && Clock::now() - begun > kPatience) return Outcome::retry("waiting for PostgreSQL to commit what it has been sent");
+        if (keeps_refused_ && Clock::now() - begun > kPatience) return Outcome::retry(waits_for());
         if (assignment.revoked) return Outcome::retry("the partition is not ours any more");
         changed_.wait_for(lock, kLook);
     }
@@ -62,13 +78,17 @@ std::optional<Outcome> DatabaseWriter::fill(const Assignment& assignment, const 
     return std::nullopt;
 }
 
+std::string DatabaseWriter::waits_for() const {
+    return burying_ ? "waiting until refused records are dead letters" : "waiting for PostgreSQL to commit what it has been sent";
+}
+
 std::optional<Outcome> DatabaseWriter::drain() {
     std::unique_lock lock(mutex_);
     const auto quiet = [&] { return halted_ || (filling_.empty() && in_flight_.empty()); };
     changed_.wait_for(lock, kPatience, [&] { return quiet() || obstacle(); });
     if (quiet()) return std::nullopt;
     if (auto why = obstacle()) return why;
-    return Outcome::retry("waiting for PostgreSQL to commit what it has been sent");
+    return Outcome::retry(waits_for());
 }
 
 bool DatabaseWriter::idle() const {
@@ -91,9 +111,18 @@ std::string DatabaseWriter::trouble() const {
 
 void DatabaseWriter::run() {
     std::unique_lock lock(mutex_);
+    next_look_ = Clock::now() + kLossLook;
     for (;;) {
-        changed_.wait(lock, [&] { return stopping_ || (!filling_.empty() && failure_.empty() && !halted_); });
+        const auto work = [&] { return stopping_ || !filling_.empty(); };
+        if (failure_.empty() && !halted_) changed_.wait_until(lock, next_look_, work);
+        else changed_.wait(lock, [&] { return stopping_; });
         if (stopping_) return;
+        if (Clock::now() >= next_look_) {
+            lock.unlock();
+            look_while_idle();
+            lock.lock();
+        }
+        if (filling_.empty() || !failure_.empty() || stopping_) continue;
         std::swap(filling_, sending_);
         for (const auto& move : sending_.moves()) in_flight_.push_back(move.assignment->partition);
         lock.unlock();
@@ -120,7 +149,10 @@ void DatabaseWriter::deliver() {
         const auto& failure = done.error();
         if (failure.kind == Kind::stopped) return;
         if (failure.kind == Kind::fatal || failure.kind == Kind::row) return give_up(failure);
-        if (failure.kind == Kind::connection) connection_.reset();
+        if (failure.kind == Kind::connection) {
+            connection_.reset();
+            for (const auto& move : sending_.moves()) note(move, move.from, false);
+        }
         say(failure.words);
         if (!pause(backoff.next())) return;
     }
@@ -134,8 +166,12 @@ std::optional<std::string> DatabaseWriter::end_of_block() {
     for (const auto& batch : sending_.held()) {
         const auto refused = sending_.refused_of(*batch);
         if (refused.empty()) continue;
-        if (!acks_.refused(*batch, refused)) break;
-        sending_.are_dead_letters(*batch);
+        burying_ = true;
+        const bool kept = acks_.refused(*batch, refused);
+        burying_ = false;
+        if (kept) sending_.are_dead_letters(*batch);
+        else if (!batch->assignment().revoked) break;
+        else sending_.drop_revoked();  // another member's now, who finds them himself
     }
     auto why = sending_.end_before_refused();
     return why.empty() ? std::nullopt : std::optional(std::move(why));
@@ -151,7 +187,8 @@ DatabaseResult<bool> DatabaseWriter::attempt() {
         done = found ? DatabaseResult<void>{} : failed(std::move(found.error()));
         if (found) refused = std::move(*found);
     }
-    if (!done) return failed(done.error().kind == Kind::moved ? settle().error() : std::move(done.error()));
+    if (!done && done.error().kind == Kind::moved) return settle();
+    if (!done) return failed(std::move(done.error()));
     if (refused.empty()) {
         acknowledge();
         return true;
@@ -164,38 +201,93 @@ DatabaseResult<void> DatabaseWriter::connect() {
     auto connection = connector_.connect(stop_, kSilence);
     if (!connection) return failed(std::move(connection.error()));
     if (auto prepared = transaction_.prepare_session(**connection); !prepared) return prepared;
+    if (auto looked = look_for_loss(**connection); !looked) return looked;
     connection_ = std::move(*connection);
     return {};
 }
 
-// Somebody has moved a position. Ours whose answer was lost are done with; for others we wait to be told that the partition is not ours.
-DatabaseResult<void> DatabaseWriter::settle() {
-    const auto settled = transaction_.settle(*connection_, sending_);
-    if (!settled) return failed(settled.error());
-    for (const auto& move : settled->done) acks_.durable(move.assignment, move.to);
-    if (!settled->lost.empty()) {
-        return failed({Kind::fatal, "",
-                       "partition " + std::to_string(settled->lost.front()) +
-                           ": its position in fetcher_positions has gone back: the database has lost its latest transactions, or somebody has "
-                           "changed the position. The consumer starts again from there",
-                       0});
+// Positions are not where we left them. Where it may be by a transaction of our own, what that has written is done with (true: go on with the
+// rest). For what others have written we wait to be told that the partition is not ours: to acknowledge it is for them.
+DatabaseResult<bool> DatabaseWriter::settle() {
+    const auto moved = transaction_.moved_positions(*connection_, sending_);
+    if (!moved) return failed(moved.error());
+    std::optional<int32_t> taken;
+    for (const auto& [index, next] : *moved) {
+        const PositionMove& move = sending_.moves()[index];
+        if (next < move.from) return failed(lost(move.assignment->partition));  // nullopt is less than any number
+        if (!is_certain(*move.assignment)) {
+            sending_.skip_to(index, *next);
+            acks_.durable(move.assignment, std::min(*next, move.to));
+            note(move, next, true);
+        } else {
+            taken = move.assignment->partition;
+        }
     }
-    if (settled->taken.empty()) {
+    if (!taken) {
         fenced_since_.reset();
-        return failed({Kind::transient, "", "a transaction had been committed already although its answer was lost", 0});
+        return false;
     }
     if (!fenced_since_) fenced_since_ = Clock::now();
     const bool enough = Clock::now() - *fenced_since_ > kFencePatience;
     return failed({enough ? Kind::fatal : Kind::transient, "",
-                   "partition " + std::to_string(settled->taken.front()) +
+                   "partition " + std::to_string(*taken) +
                        ": another process of the group has written to the table meanwhile and moved the position in fetcher_positions; nothing was "
                        "written twice",
                    0});
 }
 
+DatabaseResult<void> DatabaseWriter::look_for_loss(DatabaseConnection& connection) {
+    next_look_ = Clock::now() + kLossLook;
+    std::vector<BlockTransaction::Expected> expected;
+    {
+        const std::lock_guard lock(mutex_);
+        std::erase_if(watched_, [](const Watched& watched) { return watched.assignment->revoked.load(); });
+        for (const auto& watched : watched_)
+            if (watched.next) expected.push_back({watched.assignment->partition, watched.topic_id, *watched.next});
+    }
+    const auto found = transaction_.find_lost(connection, expected);
+    if (!found) return failed(found.error());
+    if (*found) return failed(lost(**found));
+    return {};
+}
+
+void DatabaseWriter::look_while_idle() {
+    auto looked = connection_ ? look_for_loss(*connection_) : connect();
+    // One that was closed while nobody looked says nothing about the server.
+    if (!looked && looked.error().kind == Kind::connection && std::exchange(connection_, nullptr)) looked = connect();
+    if (looked) {
+        if (std::exchange(told_away_, false)) acks_.recovered();
+        return;
+    }
+    next_look_ = Clock::now() + kLongestRetry;
+    if (looked.error().kind == Kind::stopped) return;
+    if (looked.error().kind == Kind::fatal || looked.error().kind == Kind::row) return give_up(looked.error());
+    if (looked.error().kind == Kind::connection) connection_.reset();
+    told_away_ = true;
+    acks_.retrying(looked.error().words, std::chrono::system_clock::now() + kLongestRetry);
+}
+
 void DatabaseWriter::acknowledge() {
-    for (const auto& move : sending_.moves())
-        if (!move.dropped) acks_.durable(move.assignment, move.to);
+    for (const auto& move : sending_.moves()) {
+        if (move.dropped) continue;
+        acks_.durable(move.assignment, move.to);
+        note(move, move.to, true);
+    }
+}
+
+void DatabaseWriter::note(const PositionMove& move, std::optional<int64_t> next, bool certain) {
+    const std::lock_guard lock(mutex_);
+    for (auto& watched : watched_) {
+        if (watched.assignment != move.assignment) continue;
+        watched.next = next;
+        watched.certain = certain;
+    }
+}
+
+bool DatabaseWriter::is_certain(const Assignment& assignment) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::ranges::find(watched_, &assignment, [](const Watched& watched) { return watched.assignment.get(); });
+    return found != watched_.end() && found->certain;
 }
 
 void DatabaseWriter::give_up(const DatabaseFailure& failure) {

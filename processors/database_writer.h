@@ -8,6 +8,7 @@
 // the server is waited for
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -36,6 +37,10 @@ class DatabaseWriter {
     DatabaseWriter(const DatabaseConnector& connector, Acks& acks, BlockTransaction transaction, BlockLimits limits);
     ~DatabaseWriter();  // breaks off whatever it is doing
 
+    // The position of the assignment's partition is stored as `next` (nullopt: not yet) under this topic id. From now on it is looked at
+    // every few seconds and after each reconnect: where it has gone back the database has lost transactions, and the consumer fails.
+    void watch(const std::shared_ptr<Assignment>& assignment, const std::string& topic_id, std::optional<int64_t> next);
+
     // Calls fill(block) once there is room. Waits for room while all is well and the assignment is ours. nullopt: done; otherwise why not,
     // `accepted` where nothing is written any more because the consumer is about to stop.
     using Fill = std::function<void(RowBlock& block)>;
@@ -58,13 +63,18 @@ class DatabaseWriter {
     DatabaseResult<bool> attempt();  // false: once more, without what has been found to be refused
     std::optional<std::string> end_of_block();
     DatabaseResult<void> connect();
-    DatabaseResult<void> settle();
+    DatabaseResult<bool> settle();
+    DatabaseResult<void> look_for_loss(DatabaseConnection& connection);
+    void look_while_idle();
     void acknowledge();
+    void note(const PositionMove& move, std::optional<int64_t> next, bool certain);
+    bool is_certain(const Assignment& assignment) const;
     void give_up(const DatabaseFailure& failure);
     void halt();
     void say(const std::string& trouble);
     bool pause(std::chrono::milliseconds time);  // false: stopped
     std::optional<Outcome> obstacle() const;     // needs the mutex
+    std::string waits_for() const;
 
     const DatabaseConnector& connector_;
     Acks& acks_;
@@ -73,19 +83,34 @@ class DatabaseWriter {
     const bool keeps_refused_;
     StopSignal stop_;
 
+    // Where a partition's row stands as far as we know.
+    struct Watched {
+        std::shared_ptr<Assignment> assignment;
+        std::string topic_id;
+        std::optional<int64_t> next;
+        // We have moved it and have heard so. If not, it may be further by a transaction of our own: one whose answer was lost, or the last
+        // one of a process that was killed, which the server may finish after our start.
+        bool certain = false;
+    };
+
     mutable std::mutex mutex_;
     std::condition_variable changed_;
-    RowBlock filling_;                // guarded by mutex_, like the next five
+    std::vector<Watched> watched_;    // guarded by mutex_, like the next six
+    RowBlock filling_;
     std::vector<int32_t> in_flight_;  // partitions of sending_
     std::string trouble_;
     std::string failure_;
     bool halted_ = false;  // the consumer stops: a refused record is no dead letter
     bool stopping_ = false;
 
+    std::atomic<bool> burying_{false};  // refused records are on their way to be dead letters
+
     // The thread's own.
     RowBlock sending_;
     std::unique_ptr<DatabaseConnection> connection_;
     std::optional<Clock::time_point> fenced_since_;
+    Clock::time_point next_look_;
+    bool told_away_ = false;  // while idle
     std::thread thread_;
 };
 

@@ -15,9 +15,9 @@ uint32_t RowBlock::move_index(const Assignment& assignment) const {
     return i;
 }
 
-uint32_t RowBlock::move_of(const std::shared_ptr<Assignment>& assignment, std::optional<int64_t> from) {
+uint32_t RowBlock::move_of(const std::shared_ptr<Assignment>& assignment, std::optional<int64_t> from, const std::string& topic_id) {
     const uint32_t index = move_index(*assignment);
-    if (index == moves_.size()) moves_.push_back({assignment, from, from.value_or(0), false});
+    if (index == moves_.size()) moves_.push_back({assignment, from, from.value_or(0), topic_id, false});
     return index;
 }
 
@@ -112,11 +112,22 @@ std::string RowBlock::end_before_refused() {
         if (first.empty())
             first = "the record at partition " + std::to_string(moves_[m].assignment->partition) + " offset " + std::to_string(end->offset) + " was refused by " + end->why;
         const int64_t to = moves_[m].to = end->offset;
-        for (uint32_t row = 0; row < rows_.size(); row++)
-            if (rows_[row].move == m && rows_[row].offset >= to) leave_out(row);
-        std::erase_if(refused_, [&](const auto& record) { return record.move == m && record.offset >= to; });
+        forget(m, [&](int64_t offset) { return offset >= to; });
     }
     return first;
+}
+
+void RowBlock::skip_to(uint32_t move, int64_t next) {
+    moves_[move].from = next;
+    moves_[move].dropped |= next >= moves_[move].to;
+    forget(move, [&](int64_t offset) { return offset < next; });
+}
+
+template <class Which>
+void RowBlock::forget(uint32_t move, Which&& which) {
+    for (uint32_t row = 0; row < rows_.size(); row++)
+        if (rows_[row].move == move && which(rows_[row].offset)) leave_out(row);
+    std::erase_if(refused_, [&](const auto& record) { return record.move == move && which(record.offset); });
 }
 
 // -----------------------------------------------------------------------------------------------------------------------------

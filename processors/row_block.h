@@ -20,6 +20,7 @@ struct PositionMove {
     std::shared_ptr<Assignment> assignment;
     std::optional<int64_t> from;  // nullopt: there is no row yet
     int64_t to = 0;
+    std::string topic_id;  // of its row
     bool dropped = false;  // given up: neither rows nor position are written
 };
 
@@ -49,7 +50,7 @@ class RowBlock {
     // The index that the move of the assignment's partition has, or will have.
     uint32_t move_index(const Assignment& assignment) const;
     // The move of the assignment's partition, made if it is new.
-    uint32_t move_of(const std::shared_ptr<Assignment>& assignment, std::optional<int64_t> from);
+    uint32_t move_of(const std::shared_ptr<Assignment>& assignment, std::optional<int64_t> from, const std::string& topic_id);
     PositionMove& move(uint32_t index) { return moves_[index]; }
 
     // The rows that shall be written, ascending: none that is refused or of a dropped move, and of each key only the last.
@@ -68,6 +69,8 @@ class RowBlock {
     void are_dead_letters(const Batch& batch);  // those
     // Ends each move before its first refused record that is no dead letter. Where that was first in the block, for a person; "": there was none.
     std::string end_before_refused();
+    // What is below `next` is written already: the move begins there, or is dropped.
+    void skip_to(uint32_t move, int64_t next);
 
     // Drops the moves whose partitions are not ours any more. False: nothing is left.
     bool drop_revoked();
@@ -82,6 +85,8 @@ class RowBlock {
   private:
     std::string_view bytes_of(uint32_t row) const;
     void leave_out(uint32_t row);
+    template <class Which>
+    void forget(uint32_t move, Which&& which);  // rows and refused records of the move at those offsets
     bool is_open(const RefusedRecord& record) const { return !record.is_dead_letter && !moves_[record.move].dropped; }
     bool is_of(const RefusedRecord& record, const Batch& batch) const;
     template <class RowAt, class Visit>

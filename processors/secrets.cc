@@ -89,4 +89,24 @@ Result<std::string> SecretSource::look_up(const std::string& name) const {
                  (folder_.empty() ? "is SECRETS_DIR set" : "is there a file " + folder_ + "/" + name) + " nor the variable " + variable);
 }
 
+void HiddenValues::add(const std::string& value, std::string shown) {
+    if (value.empty()) return;
+    const auto at = std::ranges::find_if(values_, [&](const auto& one) { return one.first.size() < value.size(); });
+    values_.insert(at, {value, std::move(shown)});
+}
+
+std::string HiddenValues::hide(std::string text) const {
+    std::string out;
+    for (size_t i = 0; i < text.size();) {
+        const auto found = std::ranges::find_if(values_, [&](const auto& one) { return text.compare(i, one.first.size(), one.first) == 0; });
+        if (found == values_.end()) {
+            out += text[i++];
+        } else {
+            out += found->second;
+            i += found->first.size();
+        }
+    }
+    return out;
+}
+
 }  // namespace fetcher

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "engine/result.h"
 
@@ -30,6 +31,16 @@ class SecretSource {
     Result<std::string> look_up(const std::string& name) const;
 
     const std::string folder_;
+};
+
+// Values that came from secrets, and what is shown in their place.
+class HiddenValues {
+  public:
+    void add(const std::string& value, std::string shown);
+    std::string hide(std::string text) const;
+
+  private:
+    std::vector<std::pair<std::string, std::string>> values_;  // longer ones first: one may be part of another
 };
 
 }  // namespace fetcher

@@ -184,6 +184,24 @@ TEST_F(DatabaseDeadLetters, WhatIsNoDeadLetterEndsTheTableBeforeIt) {
     EXPECT_EQ(letters_.given_back(), 3U);
 }
 
+TEST_F(DatabaseDeadLetters, APartitionThatLeavesMeanwhileStopsNoOther) {
+    make_checked();
+    auto sink = make_sink("checked", kChecked, &letters_);
+    letters_.accepts = false;
+    letters_.meanwhile = [&] { four_->revoked = true; };
+    ASSERT_TRUE(sink->open(four_));
+    ASSERT_TRUE(sink->open(five_));
+    hand(*sink, four_, 0, {R"({"x":0})", R"({"x":-1})"});
+    for (int i = 0; i < 500 && letters_.calls().empty(); i++) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    hand(*sink, five_, 0, {R"({"x":7})"});
+    ASSERT_EQ(flush(*sink).kind, Kind::durable);
+    sink->close(*four_);
+    EXPECT_EQ(letters_.durable_below(5), 1);
+    EXPECT_EQ(letters_.durable_below(4), 0);
+    EXPECT_EQ(rows("SELECT x FROM " + named("checked")), Lines{"7"});
+    EXPECT_EQ(letters_.given_back(), 2U);
+}
+
 TEST_F(DatabaseDeadLetters, NoLockIsHeldWhileDeadLettersAreWritten) {
     make_checked();
     auto sink = make_sink("checked", kChecked, &letters_);

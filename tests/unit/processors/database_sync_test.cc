@@ -254,21 +254,6 @@ TEST_F(DatabaseSyncTest, ADatabaseThatLostItsTailIsToldAtOnce) {
     EXPECT_EQ(one("SELECT count(*) FROM " + named("messages")), "1");
 }
 
-TEST_F(DatabaseSyncTest, WhatHasBeenCommittedAlreadyIsAcknowledgedAndNotRepeated) {
-    auto sink = make_sink("messages");
-    ASSERT_TRUE(sink->open(four_));
-    write(*sink, four_, 0, {{"a"}});
-    flush(*sink);
-    // As our own COMMIT would have left it whose answer never came.
-    run("UPDATE " + named("fetcher_positions") + " SET next = 3; INSERT INTO " + named("messages") + " VALUES ('topic', 4, 1), ('topic', 4, 2)");
-    write(*sink, four_, 1, {{"b"}, {"c"}});
-    EXPECT_EQ(flush(*sink).kind, Kind::durable);
-    EXPECT_EQ(acks_.durable_below(4), 3);
-    write(*sink, four_, 3, {{"d"}});
-    EXPECT_EQ(flush(*sink).kind, Kind::durable) << failure();
-    EXPECT_EQ(one("SELECT count(*), count(DISTINCT \"offset\") FROM " + named("messages")), "4|4");
-}
-
 TEST_F(DatabaseSyncTest, SaysWhatToMend) {
     const auto reason = [&](const std::string& table, const char* more) {
         auto sink = make_sink(table, more);

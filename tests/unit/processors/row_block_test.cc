@@ -25,17 +25,17 @@ class Rows : public ::testing::Test {
 };
 
 TEST_F(Rows, AreOnePieceWhereNothingIsLeftOut) {
-    const auto move = block_.move_of(zero_, 5);
+    const auto move = block_.move_of(zero_, 5, "id");
     add(move, "a");
     add(move, "b");
-    EXPECT_EQ(block_.move_of(zero_, 99), move);
+    EXPECT_EQ(block_.move_of(zero_, 99, "id"), move);
     EXPECT_EQ(block_.move(move).from, 5);
     EXPECT_EQ(pieces(), (std::vector<std::string>{"ab"}));
     EXPECT_EQ(block_.pieces({1}).size(), 1U);
 }
 
 TEST_F(Rows, OfARevokedPartitionAreLeftOut) {
-    const auto zero = block_.move_of(zero_, 0), one = block_.move_of(one_, 0);
+    const auto zero = block_.move_of(zero_, 0, "id"), one = block_.move_of(one_, 0, "id");
     add(zero, "a");
     add(one, "b");
     add(zero, "c");
@@ -48,7 +48,7 @@ TEST_F(Rows, OfARevokedPartitionAreLeftOut) {
 }
 
 TEST_F(Rows, OfOneKeyOnlyTheLastCounts) {
-    const auto move = block_.move_of(zero_, 0);
+    const auto move = block_.move_of(zero_, 0, "id");
     add(move, "a1", 0);
     add(move, "b1", 1);
     add(move, "a2", 0);

@@ -1,0 +1,162 @@
+// What database_sync keeps in fetcher_positions: whose a row is, and what follows when it is not where it was left.
+#include <chrono>
+#include <thread>
+
+#include "database_world.h"
+
+namespace fetcher {
+namespace {
+
+using Kind = Outcome::Kind;
+using Lines = std::vector<std::string>;
+
+class DatabasePositions : public DatabaseWorld {
+  protected:
+    std::string failure() {
+        for (int i = 0; i < 1000 && !acks_.failure(); i++) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        return acks_.failure() ? acks_.failure()->reason : "";
+    }
+    std::shared_ptr<Assignment> of_topic(const std::string& id, int32_t partition = 4) { return make_assignment(partition, "group", id); }
+    Lines positions() { return rows("SELECT topic_id, next FROM " + named("fetcher_positions") + " ORDER BY topic_id, next"); }
+    std::string values() { return one("SELECT string_agg(value, '' ORDER BY value) FROM " + named("messages")); }
+    // Where the engine is told that the sink stands: topic id and offset.
+    static std::string opened(DatabaseSync& sink, const std::shared_ptr<Assignment>& assignment) {
+        const auto position = sink.open(assignment);
+        if (!position) return position.error().reason;
+        return *position ? (*position)->topic_id + " " + std::to_string((*position)->next_offset) : "none";
+    }
+    void write_and_close(DatabaseSync& sink, const std::shared_ptr<Assignment>& assignment, int64_t first_offset, const std::vector<TestRecord>& records) {
+        write(sink, assignment, first_offset, records);
+        EXPECT_EQ(flush(sink).kind, Kind::durable);
+        assignment->revoked = true;
+        sink.close(*assignment);
+    }
+};
+
+TEST_F(DatabasePositions, TopicsOfOneNameInTwoClustersKeepTheirOwn) {
+    auto here = make_sink("messages"), there = make_sink("messages");
+    const auto a = of_topic("A"), b = of_topic("B");
+    EXPECT_EQ(opened(*here, a), "none");
+    write(*here, a, 0, {{"a"}, {"b"}});
+    EXPECT_EQ(flush(*here).kind, Kind::durable);
+    EXPECT_EQ(opened(*there, b), "A 2");  // another id than its own: the engine begins at the first record
+    write(*there, b, 0, {{"x"}});
+    EXPECT_EQ(flush(*there).kind, Kind::durable);
+    write_and_close(*here, a, 2, {{"c"}});
+    write_and_close(*there, b, 1, {{"y"}, {"z"}});
+    EXPECT_EQ(positions(), (Lines{"A|3", "B|3"}));
+    EXPECT_EQ(opened(*here, of_topic("A")), "A 3");
+    EXPECT_EQ(opened(*there, of_topic("B")), "B 3");
+    EXPECT_EQ(values(), "abcxyz");
+}
+
+TEST_F(DatabasePositions, ATopicMadeAnewBeginsWithoutARowAlsoWhereAnAnswerWasLost) {
+    auto sink = make_sink("messages");
+    const auto old = of_topic("old");
+    sink->open(old);
+    write_and_close(*sink, old, 0, {{"a"}, {"b"}});
+    const auto fresh = of_topic("new");
+    EXPECT_EQ(opened(*sink, fresh), "old 2");
+    // As our own COMMIT would have left it whose answer never came: as many records as the old topic had.
+    run("INSERT INTO " + named("fetcher_positions") + " (target, consumer_group, topic, partition, next, topic_id) SELECT target, consumer_group, topic, partition, 2, 'new' FROM " +
+        named("fetcher_positions") + "; INSERT INTO " + named("messages") + " (topic, partition, \"offset\", value) VALUES ('topic', 4, 0, 'c'), ('topic', 4, 1, 'd')");
+    write(*sink, fresh, 0, {{"c"}, {"d"}, {"e"}});
+    EXPECT_EQ(flush(*sink).kind, Kind::durable);
+    EXPECT_EQ(values(), "abcde");
+    EXPECT_EQ(positions(), (Lines{"new|3", "old|2"}));
+}
+
+TEST_F(DatabasePositions, WithoutATopicIdTheRowMovedLastCountsAndAnIdIsAddedLater) {
+    auto sink = make_sink("messages");
+    const auto nameless = of_topic("");
+    EXPECT_EQ(opened(*sink, nameless), "none");
+    write_and_close(*sink, nameless, 0, {{"a"}});
+    const auto named_one = of_topic("A");
+    EXPECT_EQ(opened(*sink, named_one), "A 1");
+    write_and_close(*sink, named_one, 1, {{"b"}});
+    EXPECT_EQ(positions(), (Lines{"A|2"}));
+    const auto nameless_again = of_topic("");
+    EXPECT_EQ(opened(*sink, nameless_again), "A 2");
+    write_and_close(*sink, nameless_again, 2, {{"c"}});
+    EXPECT_EQ(positions(), (Lines{"A|3"}));
+    EXPECT_EQ(values(), "abc");
+}
+
+TEST_F(DatabasePositions, TheKeyOfATableOfAnEarlierVersionIsRenewed) {
+    run("CREATE TABLE " + named("fetcher_positions") +
+        " (target text NOT NULL, consumer_group text NOT NULL, topic text NOT NULL, partition integer NOT NULL, next bigint NOT NULL, topic_id text NOT NULL "
+        "DEFAULT '', updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (target, consumer_group, topic, partition)); INSERT INTO " +
+        named("fetcher_positions") + " VALUES ('" + named("messages") + "', 'group', 'topic', 4, 7, 'A')");
+    auto sink = make_sink("messages");
+    EXPECT_EQ(opened(*sink, of_topic("A")), "A 7");
+    auto other = make_sink("messages");
+    const auto b = of_topic("B");
+    EXPECT_EQ(opened(*other, b), "A 7");
+    write_and_close(*other, b, 0, {{"x"}});
+    EXPECT_EQ(positions(), (Lines{"A|7", "B|1"}));
+}
+
+TEST_F(DatabasePositions, TheLastTransactionOfAKilledProcessMayEndAfterOurStart) {
+    auto before = make_sink("messages");
+    const auto theirs = of_topic("A");
+    before->open(theirs);
+    write_and_close(*before, theirs, 0, {{"a"}});
+    auto sink = make_sink("messages", R"({"workers": 1})");
+    const auto four = of_topic("A"), five = of_topic("A", 5);
+    EXPECT_EQ(opened(*sink, four), "A 1");
+    EXPECT_EQ(opened(*sink, five), "none");
+    run("UPDATE " + named("fetcher_positions") + " SET next = 3; INSERT INTO " + named("messages") + " (topic, partition, \"offset\", value) VALUES ('topic', 4, 1, 'b'), ('topic', 4, 2, 'c')");
+    write(*sink, four, 1, {{"b"}, {"c"}, {"d"}});
+    write(*sink, five, 0, {{"x"}});
+    EXPECT_EQ(flush(*sink).kind, Kind::durable);
+    EXPECT_EQ(values(), "abcdx");
+    EXPECT_EQ(acks_.durable_below(4), 4);
+    EXPECT_EQ(acks_.durable_below(5), 1);
+    EXPECT_FALSE(acks_.failure());
+}
+
+TEST_F(DatabasePositions, ATransactionThatHadBeenCommittedBeforeTheConnectionBrokeIsNotRepeated) {
+    auto sink = make_sink("messages", ("{\"workers\": 1, \"db_dsn\": \"" + url_ + "?application_name=" + schema_ + "\"}").c_str());
+    const auto four = of_topic("A");
+    sink->open(four);
+    write(*sink, four, 0, {{"a"}});
+    EXPECT_EQ(flush(*sink).kind, Kind::durable);
+    run("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '" + schema_ + "'; UPDATE " + named("fetcher_positions") +
+        " SET next = 3; INSERT INTO " + named("messages") + " (topic, partition, \"offset\", value) VALUES ('topic', 4, 1, 'b'), ('topic', 4, 2, 'c')");
+    write(*sink, four, 1, {{"b"}, {"c"}});
+    EXPECT_EQ(flush(*sink).kind, Kind::durable);
+    EXPECT_EQ(acks_.durable_below(4), 3);
+    write(*sink, four, 3, {{"d"}});
+    EXPECT_EQ(flush(*sink).kind, Kind::durable);
+    EXPECT_EQ(values(), "abcd");
+}
+
+TEST_F(DatabasePositions, WhatOthersHaveWrittenIsNotAcknowledgedForThem) {
+    auto sink = make_sink("messages");
+    const auto four = of_topic("A");
+    sink->open(four);
+    write(*sink, four, 0, {{"a"}});
+    EXPECT_EQ(flush(*sink).kind, Kind::durable);
+    run("UPDATE " + named("fetcher_positions") + " SET next = 3");
+    write(*sink, four, 1, {{"b"}, {"c"}});
+    EXPECT_EQ(sink->flush().kind, Kind::retry);  // the group may tell it yet that the partition is another's
+    EXPECT_NE(failure().find("partition 4: another process"), std::string::npos) << failure();
+    EXPECT_EQ(acks_.durable_below(4), 1);
+    EXPECT_EQ(values(), "a");
+}
+
+TEST_F(DatabasePositions, AReconnectShowsThatTheDatabaseHasLostTransactions) {
+    auto sink = make_sink("messages", ("{\"workers\": 1, \"db_dsn\": \"" + url_ + "?application_name=" + schema_ + "\"}").c_str());
+    const auto four = of_topic("A"), five = of_topic("A", 5);
+    sink->open(four);
+    sink->open(five);
+    write(*sink, four, 0, {{"a"}, {"b"}});
+    write(*sink, five, 0, {{"x"}});
+    EXPECT_EQ(flush(*sink).kind, Kind::durable);
+    run("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '" + schema_ + "'; DELETE FROM " + named("fetcher_positions") + " WHERE partition = 5");
+    write(*sink, four, 2, {{"c"}});  // nothing for the partition that lost
+    EXPECT_NE(failure().find("partition 5: its position in fetcher_positions has gone back"), std::string::npos) << failure();
+}
+
+}  // namespace
+}  // namespace fetcher
