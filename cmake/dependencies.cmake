@@ -96,8 +96,6 @@ message(STATUS "librdkafka ${fetcher_rdkafka_found}, cpp-httplib ${fetcher_httpl
 
 # --- storage and databases ----------------------------------------------------------------------------------------
 fetcher_library(pq libpq-fe.h pq)
-fetcher_library(pqxx pqxx/pqxx pqxx)
-target_link_libraries(fetcher::pqxx INTERFACE fetcher::pq)
 find_package(SQLiteCpp REQUIRED)
 add_library(fetcher::sqlitecpp INTERFACE IMPORTED GLOBAL)
 target_link_libraries(fetcher::sqlitecpp INTERFACE SQLiteCpp)

@@ -11,6 +11,7 @@ using Kind = DatabaseFailure::Kind;
 
 constexpr const char* kStage = "pg_temp.fetcher_stage";
 constexpr const char* kDeleted = "\"fetcher deleted\"";
+constexpr const char* kOrdinal = "\"fetcher ordinal\"";
 constexpr const char* kBegin = "BEGIN ISOLATION LEVEL READ COMMITTED";
 constexpr std::string_view kCopyHeader{"PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19};
 constexpr std::string_view kCopyEnd{"\377\377", 2};
@@ -55,12 +56,19 @@ BlockTransaction::BlockTransaction(DatabaseTable table, ProcessorOwner owner, st
 }
 
 DatabaseResult<void> BlockTransaction::prepare_session(DatabaseConnection& connection) const {
-    // Whoever holds a lock for long is told of, rather than waited for in silence.
-    std::string sql = "SET lock_timeout TO '20s'";
+    // Whoever holds a lock for long is told of, rather than waited for in silence; and we hold none for ever, should this process be frozen or
+    // a statement take too long. A shorter limit of the role's or the database's counts.
+    const auto at_most = [](const char* setting, const char* milliseconds) {
+        return std::string("SELECT pg_catalog.set_config(name, '") + milliseconds + "', false) FROM pg_catalog.pg_settings WHERE name = '" + setting +
+               "' AND (setting::bigint = 0 OR setting::bigint > " + milliseconds + ")";
+    };
+    std::string sql = at_most("lock_timeout", "20000") + "; " + at_most("statement_timeout", "30000") + "; " +
+                      at_most("idle_in_transaction_session_timeout", "30000");
     if (!synchronous_commit_.empty()) sql += "; SET synchronous_commit TO " + quoted_literal(synchronous_commit_);
     if (table_.shape.upsert) {
         sql += std::string("; CREATE TEMPORARY TABLE fetcher_stage ON COMMIT DELETE ROWS AS SELECT ") + column_list_ +
-               (table_.shape.delete_on_null ? std::string(", false AS ") + kDeleted : "") + " FROM " + table_.name + " WITH NO DATA";
+               (table_.shape.delete_on_null ? std::string(", false AS ") + kDeleted : "") +
+               (table_.shape.ordinal ? std::string(", 0::bigint AS ") + kOrdinal : "") + " FROM " + table_.name + " WITH NO DATA";
     }
     if (auto set = connection.run(sql); !set) return failed(std::move(set.error()));
     // So that the server notices when we are gone while it works for us. Older ones do not know it.
@@ -72,15 +80,19 @@ DatabaseResult<void> BlockTransaction::prepare_session(DatabaseConnection& conne
 std::vector<std::string> BlockTransaction::row_statements() const {
     if (!table_.shape.upsert) return {"COPY " + table_.name + " (" + column_list_ + ") FROM STDIN (FORMAT BINARY)"};
     const bool deletes = table_.shape.delete_on_null;
-    std::vector<std::string> same, keys, sets;
+    std::vector<std::string> same, same_staged, keys, sets;
     for (const auto& key : table_.key_columns) {
         keys.push_back(quoted_identifier(key));
         same.push_back("t." + keys.back() + " = s." + keys.back());
+        same_staged.push_back("e." + keys.back() + " = s." + keys.back());
     }
     for (const auto& plan : table_.shape.columns)
         if (!plan.is_key) sets.push_back(quoted_identifier(plan.name) + " = EXCLUDED." + quoted_identifier(plan.name));
     std::vector<std::string> statements;
-    statements.push_back(std::string("COPY ") + kStage + " (" + column_list_ + (deletes ? std::string(", ") + kDeleted : "") + ") FROM STDIN (FORMAT BINARY)");
+    const std::string staged = column_list_ + (deletes ? std::string(", ") + kDeleted : "") + (table_.shape.ordinal ? std::string(", ") + kOrdinal : "");
+    statements.push_back(std::string("COPY ") + kStage + " (" + staged + ") FROM STDIN (FORMAT BINARY)");
+    if (table_.shape.ordinal)
+        statements.push_back(std::string("DELETE FROM ") + kStage + " e USING " + kStage + " s WHERE e." + kOrdinal + " < s." + kOrdinal + " AND " + joined(same_staged, " AND "));
     if (deletes) statements.push_back("DELETE FROM " + table_.name + " t USING " + kStage + " s WHERE s." + kDeleted + " AND " + joined(same, " AND "));
     statements.push_back("INSERT INTO " + table_.name + " (" + column_list_ + ") SELECT " + column_list_ + " FROM " + kStage +
                          (deletes ? std::string(" WHERE NOT ") + kDeleted : "") + " ON CONFLICT (" + joined(keys, ", ") + ") DO " +
@@ -92,10 +104,12 @@ std::vector<std::string> BlockTransaction::row_statements() const {
 std::string BlockTransaction::fence(const RowBlock& block) const {
     std::string values;
     size_t moves = 0;
-    for (const auto& move : block.moves()) {
+    const auto ends = block.step_ends();
+    for (size_t m = 0; m < ends.size(); m++) {
+        const auto& move = block.moves()[m];
         if (move.dropped) continue;
         values += (moves++ ? ", (" : "(") + std::to_string(move.assignment->partition) + ", " +
-                  (move.from ? std::to_string(*move.from) : std::string("NULL")) + "::bigint, " + std::to_string(move.to) + "::bigint, " +
+                  (move.from ? std::to_string(*move.from) : std::string("NULL")) + "::bigint, " + std::to_string(ends[m]) + "::bigint, " +
                   quoted_literal(move.topic_id) + ")";
     }
     const std::string target = quoted_literal(table_.target), group = quoted_literal(owner_.group), topic = quoted_literal(owner_.topic);

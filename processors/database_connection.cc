@@ -134,7 +134,11 @@ DatabaseResult<void> DatabaseConnection::wait(short events, Deadline deadline) {
     for (;;) {
         if (stop_.stopped()) return failed({DatabaseFailure::Kind::stopped, "", "stopped", 0});
         auto left = std::chrono::ceil<std::chrono::milliseconds>(std::min(deadline, last_) - steady_clock::now());
-        if (left.count() <= 0) return failed(lost("no answer; the connection was given up"));
+        if (left.count() <= 0) {
+            auto late = lost("no answer; the connection was given up");
+            late.timed_out = true;
+            return failed(std::move(late));
+        }
         pollfd waits[2] = {{PQsocket(connection_), events, 0}, {stop_.fd(), POLLIN, 0}};
         if (stop_.must_be_polled()) left = std::min(left, kFlagLook);
         const int ready = ::poll(waits, 2, static_cast<int>(std::min(left, kLongestPoll).count()));
@@ -204,7 +208,7 @@ DatabaseResult<DatabaseRows> DatabaseConnection::run(const std::string& sql, con
             default:
                 if (failure) break;
                 const auto sqlstate = field(result.get(), PG_DIAG_SQLSTATE);
-                failure = DatabaseFailure{kind_of_statement_error(sqlstate), sqlstate, hidden_.hide(words_of(result.get())), statement};
+                failure = DatabaseFailure{kind_of_statement_error(sqlstate), sqlstate, hidden_.hide(words_of(result.get())), statement, sqlstate == "57014"};
         }
     }
     if (PQstatus(connection_) == CONNECTION_BAD && !failure) failure = lost("the connection was closed");

@@ -9,6 +9,7 @@ Kind kind_of_statement_error(std::string_view sqlstate) {
     const auto of_class = sqlstate.substr(0, 2);
     if (sqlstate == "08P01") return Kind::row;  // a value that a type's input function does not take: no matter of the connection
     if (of_class == "08" || of_class == "57") return sqlstate == "57014" ? Kind::transient : Kind::connection;  // 57014: a timeout
+    if (sqlstate == "25P03" || sqlstate == "25P04") return Kind::connection;  // the server has ended the session: idle within a transaction, or too long
     if (sqlstate == "25006") return Kind::connection;  // read-only: a standby; the name may lead to the primary the next time
     if (of_class == "25" || of_class == "40" || of_class == "53" || of_class == "55" || of_class == "58" || of_class == "XX") return Kind::transient;
     // 44: a view's check option; 54: a limit such as the size of an index row; P0: raised by a trigger; 21: a key twice in one statement.
@@ -20,6 +21,7 @@ Kind kind_of_connect_error(std::string_view sqlstate, std::string_view words) {
     if (sqlstate.empty()) {
         const bool certificate = words.find("no password supplied") != std::string_view::npos || words.find("root certificate") != std::string_view::npos ||
                                  words.find("certificate verify failed") != std::string_view::npos ||
+                                 words.find("does not match host name") != std::string_view::npos ||
                                  words.find("server does not support SSL") != std::string_view::npos;
         return certificate ? Kind::fatal : Kind::connection;
     }

@@ -21,6 +21,7 @@ struct DatabaseFailure {
     std::string sqlstate;  // empty where the server said nothing
     std::string words;     // one sentence: what PostgreSQL said, without the contents of rows
     int statement = 0;     // index of the statement that failed within what was sent together
+    bool timed_out = false;  // it took longer than it may: less at once may succeed
 };
 
 template <class T>

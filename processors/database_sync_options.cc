@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
+#include <string_view>
 
 #include "processors/database_dsn.h"
 #include "processors/secrets.h"
@@ -24,12 +26,29 @@ constexpr std::array<std::pair<const char*, const char*>, 7> kStandardColumns{{{
 
 bool is_name(const std::string& name) { return !name.empty() && name.size() <= kMaxNameBytes && name.find('\0') == std::string::npos; }
 
-struct TableName {
-    std::string schema, table;
-};
-TableName table_name(const std::string& text) {
-    const auto dot = text.find('.');
-    return dot == std::string::npos ? TableName{"", text} : TableName{text.substr(0, dot), text.substr(dot + 1)};
+// table, schema.table, with names in double quotes as in SQL or without; nullopt: it is no such thing.
+std::optional<DatabaseSyncOptions::TableName> table_name(std::string_view text) {
+    std::vector<std::string> names;
+    for (bool more = true; more;) {
+        std::string name;
+        const bool quoted = text.starts_with('"');
+        if (quoted) text.remove_prefix(1);
+        for (; !text.empty() && (quoted || text.front() != '.'); text.remove_prefix(1)) {
+            if (quoted && text.front() == '"') {
+                if (!text.starts_with("\"\"")) break;
+                text.remove_prefix(1);
+            }
+            name += text.front();
+        }
+        if (quoted && text.empty()) return std::nullopt;  // not closed
+        if (quoted) text.remove_prefix(1);
+        more = text.starts_with('.');
+        if (!is_name(name) || (!more && !text.empty())) return std::nullopt;
+        if (more) text.remove_prefix(1);
+        names.push_back(std::move(name));
+    }
+    if (names.size() > 2) return std::nullopt;
+    return DatabaseSyncOptions::TableName{names.size() == 2 ? names.front() : "", names.back()};
 }
 
 std::vector<DatabaseSyncOptions::Column> columns_of(const json& config) {
@@ -103,7 +122,7 @@ json DatabaseSyncOptions::json_schema() {
                   {"minLength", 1},
                   {"maxLength", 127},
                   {"default", standard.table},
-                  {"description", "The table, with its schema as in schema.table if need be. Letters count as they are written."}};
+                  {"description", "The table, with its schema as in schema.table if need be. Letters count as they are written, with or without double quotes."}};
     p["create_table"] = {{"type", "boolean"},
                          {"default", true},
                          {"description", "Make the table where it is missing, if columns is not given: topic, partition, offset, timestamp, key, headers, value."}};
@@ -149,7 +168,8 @@ json DatabaseSyncOptions::json_schema() {
 DatabaseSyncOptions DatabaseSyncOptions::from(const json& config) {
     DatabaseSyncOptions o;
     o.db_dsn = config.at("db_dsn");
-    auto name = table_name(config.value("table", o.table));
+    const auto text = config.value("table", o.table);
+    auto name = table_name(text).value_or(TableName{"", text});
     o.schema = std::move(name.schema);
     o.table = std::move(name.table);
     o.create_table = config.value("create_table", o.create_table);
@@ -169,10 +189,8 @@ DatabaseSyncOptions DatabaseSyncOptions::from(const json& config) {
 std::vector<ConfigProblem> DatabaseSyncOptions::check(const json& config, const ProcessorEnvironment& environment) {
     std::vector<ConfigProblem> problems;
     check_dsn(config.at("db_dsn"), environment, problems);
-    const auto text = config.value("table", std::string("kafka_messages"));
-    const auto name = table_name(text);
-    if (!is_name(name.table) || name.table.find('.') != std::string::npos || (text.find('.') != std::string::npos && !is_name(name.schema)))
-        problems.push_back({"/table", "must be a table's name, or schema.table, each of 1 to 63 bytes and without further dots"});
+    if (!table_name(config.value("table", std::string("kafka_messages"))))
+        problems.push_back({"/table", "must be a table's name, or schema.table, each of 1 to 63 bytes, in double quotes where it holds a dot"});
     check_columns(config, problems);
     check_keys(config, problems);
     return problems;

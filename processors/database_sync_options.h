@@ -18,6 +18,10 @@ struct DatabaseSyncOptions {
         ColumnSource source;
     };
 
+    struct TableName {
+        std::string schema, table;
+    };
+
     std::string db_dsn;  // with its references
     std::string schema;  // empty: where the role's search_path leads
     std::string table = "kafka_messages";

@@ -2,6 +2,7 @@
 
 #include "processors/database_dsn.h"
 #include "processors/database_sync.h"
+#include "processors/secrets.h"
 
 namespace fetcher {
 
@@ -18,10 +19,16 @@ nlohmann::json DatabaseSyncType::masked(const nlohmann::json& config) const {
     return shown;
 }
 
-// Members of a group share a table, each with partitions of its own. Within one consumer two sinks would share the positions.
+// Members of a group share a table, each with partitions of its own. Within one consumer two sinks would share the positions, however the table
+// is written. Where a name without schema leads is the role's search_path; nearly always to public, so that is what it is taken for.
 std::string DatabaseSyncType::claim(const nlohmann::json& config, const ProcessorOwner& owner, const ProcessorEnvironment&) const {
-    return "table " + config.value("table", DatabaseSyncOptions().table) + " at " + DatabaseDsn::masked(config.value("db_dsn", "")) +
-           " for consumer " + owner.consumer_id;
+    const auto options = DatabaseSyncOptions::from(config);
+    std::string where = DatabaseDsn::masked(options.db_dsn);
+    if (const auto dsn = DatabaseDsn::parse(options.db_dsn); dsn && !SecretSource::is_reference(options.db_dsn)) {
+        const auto or_else = [](const std::string& value, const std::string& standard) { return value.empty() ? standard : value; };
+        where = dsn->value("host") + ":" + or_else(dsn->value("port"), "5432") + "/" + or_else(dsn->value("dbname"), dsn->value("user"));
+    }
+    return "table " + (options.schema.empty() ? "public" : options.schema) + "." + options.table + " at " + where + " for consumer " + owner.consumer_id;
 }
 
 Result<std::unique_ptr<Processor>> DatabaseSyncType::make(const nlohmann::json& config, const ProcessorOwner& owner,

@@ -103,23 +103,26 @@ DatabaseResult<FoundTable> find_or_create(DatabaseConnection& connection, const 
 struct FoundColumn {
     std::string type;
     bool generated = false;
+    bool loose = false;  // values that differ may be equal to PostgreSQL: 1.0 and 1.00, or what is cut, rounded or compared without case
 };
 
 DatabaseResult<std::map<std::string, FoundColumn>> read_columns(DatabaseConnection& connection, const std::string& quoted) {
     auto found = connection.run(
         "SELECT a.attname, CASE WHEN coalesce(b.typtype, t.typtype) = 'e' THEN 'enum' ELSE coalesce(b.typname, t.typname) END, "
-        "a.attgenerated <> '' OR a.attidentity = 'a' FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN "
+        "a.attgenerated <> '' OR a.attidentity = 'a', a.atttypmod <> -1 OR t.typtypmod <> -1 OR NOT (coalesce(b.typtype, t.typtype) = 'e' OR "
+        "coalesce(b.typname, t.typname) IN ('bool', 'int2', 'int4', 'int8', 'uuid', 'bytea', 'date', 'timestamp', 'timestamptz', 'text', 'varchar')) OR "
+        "EXISTS (SELECT 1 FROM pg_catalog.pg_collation c WHERE c.oid = a.attcollation AND NOT c.collisdeterministic) FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN "
         "pg_catalog.pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attrelid = "
         "pg_catalog.to_regclass(" +
         quoted_literal(quoted) + ")");
     if (!found) return failed(std::move(found.error()));
     std::map<std::string, FoundColumn> columns;
-    for (const auto& row : found->rows) columns[row[0].value_or("")] = {row[1].value_or(""), row[2] == "t"};
+    for (const auto& row : found->rows) columns[row[0].value_or("")] = {row[1].value_or(""), row[2] == "t", row[3] == "t"};
     return columns;
 }
 
 DatabaseResult<RowShape> shape_of(const DatabaseSyncOptions& options, const std::map<std::string, FoundColumn>& columns) {
-    RowShape shape{{}, options.upsert, options.delete_on_null};
+    RowShape shape{{}, options.upsert, options.delete_on_null, false};
     const std::string table = "table " + as_written(options);
     for (const auto& wanted : options.columns) {
         const auto found = columns.find(wanted.name);
@@ -130,6 +133,7 @@ DatabaseResult<RowShape> shape_of(const DatabaseSyncOptions& options, const std:
             return refused(table + ": column \"" + wanted.name + "\" is of type " + found->second.type + ", which cannot be written; types that can: " + known_pg_types());
         const bool key = std::ranges::find(options.key_columns, wanted.name) != options.key_columns.end();
         shape.columns.push_back({wanted.name, wanted.source, *type, key});
+        shape.ordinal |= key && found->second.loose;
     }
     return shape;
 }

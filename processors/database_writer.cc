@@ -143,10 +143,12 @@ void DatabaseWriter::deliver() {
     while (sending_.drop_revoked()) {
         if (!end) end = end_of_block();
         else sending_.end_before_refused();
+        if (!sending_.drop_revoked()) break;
+        sending_.limit(rows_at_once_);
         const auto done = attempt();
-        if (done && *done) break;
         if (done) continue;
         const auto& failure = done.error();
+        if (failure.timed_out) take_smaller_steps();
         if (failure.kind == Kind::stopped) return;
         if (failure.kind == Kind::fatal || failure.kind == Kind::row) return give_up(failure);
         if (failure.kind == Kind::connection) {
@@ -177,9 +179,12 @@ std::optional<std::string> DatabaseWriter::end_of_block() {
     return why.empty() ? std::nullopt : std::optional(std::move(why));
 }
 
-DatabaseResult<bool> DatabaseWriter::attempt() {
+// What took too long would take as long again.
+void DatabaseWriter::take_smaller_steps() { rows_at_once_ = std::max<size_t>(1, sending_.rows_in_step() / 2); }
+
+DatabaseResult<void> DatabaseWriter::attempt() {
     if (!connection_)
-        if (auto connected = connect(); !connected) return failed(std::move(connected.error()));
+        if (auto connected = connect(); !connected) return connected;
     auto done = transaction_.write(*connection_, sending_);
     std::vector<BlockTransaction::RefusedRow> refused;
     if (!done && done.error().kind == Kind::row) {
@@ -189,12 +194,9 @@ DatabaseResult<bool> DatabaseWriter::attempt() {
     }
     if (!done && done.error().kind == Kind::moved) return settle();
     if (!done) return failed(std::move(done.error()));
-    if (refused.empty()) {
-        acknowledge();
-        return true;
-    }
+    if (refused.empty()) acknowledge();
     for (auto& row : refused) sending_.refuse_row(row.index, "PostgreSQL: " + row.words);
-    return false;
+    return {};
 }
 
 DatabaseResult<void> DatabaseWriter::connect() {
@@ -206,9 +208,9 @@ DatabaseResult<void> DatabaseWriter::connect() {
     return {};
 }
 
-// Positions are not where we left them. Where it may be by a transaction of our own, what that has written is done with (true: go on with the
+// Positions are not where we left them. Where it may be by a transaction of our own, what that has written is done with (go on with the
 // rest). For what others have written we wait to be told that the partition is not ours: to acknowledge it is for them.
-DatabaseResult<bool> DatabaseWriter::settle() {
+DatabaseResult<void> DatabaseWriter::settle() {
     const auto moved = transaction_.moved_positions(*connection_, sending_);
     if (!moved) return failed(moved.error());
     std::optional<int32_t> taken;
@@ -225,7 +227,7 @@ DatabaseResult<bool> DatabaseWriter::settle() {
     }
     if (!taken) {
         fenced_since_.reset();
-        return false;
+        return {};
     }
     if (!fenced_since_) fenced_since_ = Clock::now();
     const bool enough = Clock::now() - *fenced_since_ > kFencePatience;
@@ -268,11 +270,16 @@ void DatabaseWriter::look_while_idle() {
 }
 
 void DatabaseWriter::acknowledge() {
-    for (const auto& move : sending_.moves()) {
+    const auto ends = sending_.step_ends();
+    for (size_t m = 0; m < ends.size(); m++) {
+        const auto& move = sending_.moves()[m];
         if (move.dropped) continue;
-        acks_.durable(move.assignment, move.to);
-        note(move, move.to, true);
+        acks_.durable(move.assignment, ends[m]);
+        note(move, ends[m], true);
     }
+    sending_.step();
+    fenced_since_.reset();
+    if (rows_at_once_ <= limits_.records) rows_at_once_ *= 2;
 }
 
 void DatabaseWriter::note(const PositionMove& move, std::optional<int64_t> next, bool certain) {

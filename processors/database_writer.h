@@ -12,6 +12,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -60,13 +61,14 @@ class DatabaseWriter {
 
     void run();
     void deliver();
-    DatabaseResult<bool> attempt();  // false: once more, without what has been found to be refused
+    DatabaseResult<void> attempt();  // one step forward, or to what is refused
     std::optional<std::string> end_of_block();
     DatabaseResult<void> connect();
-    DatabaseResult<bool> settle();
+    DatabaseResult<void> settle();
     DatabaseResult<void> look_for_loss(DatabaseConnection& connection);
     void look_while_idle();
     void acknowledge();
+    void take_smaller_steps();
     void note(const PositionMove& move, std::optional<int64_t> next, bool certain);
     bool is_certain(const Assignment& assignment) const;
     void give_up(const DatabaseFailure& failure);
@@ -108,6 +110,7 @@ class DatabaseWriter {
     // The thread's own.
     RowBlock sending_;
     std::unique_ptr<DatabaseConnection> connection_;
+    size_t rows_at_once_ = std::numeric_limits<size_t>::max();  // less after a transaction that took too long
     std::optional<Clock::time_point> fenced_since_;
     Clock::time_point next_look_;
     bool told_away_ = false;  // while idle

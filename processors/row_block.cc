@@ -57,7 +57,7 @@ std::vector<std::string_view> RowBlock::collect(size_t count, RowAt&& row_at) co
 
 std::vector<uint32_t> RowBlock::rows_to_write() const {
     std::vector<uint32_t> rows;
-    visit_rows_to_write(rows_.size(), [](size_t n) { return static_cast<uint32_t>(n); }, [&](uint32_t index) { rows.push_back(index); });
+    visit_rows_to_write(rows_in_step(), [this](size_t n) { return static_cast<uint32_t>(step_begin_ + n); }, [&](uint32_t index) { rows.push_back(index); });
     std::ranges::reverse(rows);
     return rows;
 }
@@ -67,7 +67,29 @@ std::vector<std::string_view> RowBlock::pieces(const std::vector<uint32_t>& rows
 }
 
 std::vector<std::string_view> RowBlock::pieces() const {
-    return collect(rows_.size(), [](size_t n) { return static_cast<uint32_t>(n); });
+    return collect(rows_in_step(), [this](size_t n) { return static_cast<uint32_t>(step_begin_ + n); });
+}
+
+// --- step by step ------------------------------------------------------------------------------------------------------------
+
+void RowBlock::limit(size_t rows) {
+    step_end_ = rows < rows_.size() - step_begin_ ? step_begin_ + rows : std::numeric_limits<size_t>::max();
+}
+
+std::vector<int64_t> RowBlock::step_ends() const {
+    std::vector<int64_t> ends;
+    for (const auto& move : moves_) ends.push_back(move.to);
+    for (size_t row = rows_.size(); row-- > step_end();) ends[rows_[row].move] = std::min(ends[rows_[row].move], rows_[row].offset);
+    return ends;
+}
+
+void RowBlock::step() {
+    const auto ends = step_ends();
+    for (size_t m = 0; m < moves_.size(); m++) {
+        moves_[m].from = ends[m];
+        moves_[m].dropped |= ends[m] >= moves_[m].to;
+    }
+    step_begin_ = step_end();
 }
 
 // --- refused records ---------------------------------------------------------------------------------------------------------
@@ -146,6 +168,8 @@ void RowBlock::clear() {
     bytes_.shrink(kKeptCapacityBytes);
     rows_.clear();
     moves_.clear();
+    step_begin_ = 0;
+    step_end_ = std::numeric_limits<size_t>::max();
     left_out_.clear();
     refused_.clear();
     held_.clear();

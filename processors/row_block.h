@@ -3,7 +3,9 @@
 // Thread: one owner at a time
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -72,6 +74,14 @@ class RowBlock {
     // What is below `next` is written already: the move begins there, or is dropped.
     void skip_to(uint32_t move, int64_t next);
 
+    // Where what is too much for one transaction is written step by step: from now on only the next so many rows shall be written.
+    void limit(size_t rows);
+    size_t rows_in_step() const { return step_end() - step_begin_; }
+    // Where the step takes each move.
+    std::vector<int64_t> step_ends() const;
+    // The step is written: moves begin where it took them, those that came to their end are dropped.
+    void step();
+
     // Drops the moves whose partitions are not ours any more. False: nothing is left.
     bool drop_revoked();
 
@@ -84,6 +94,7 @@ class RowBlock {
 
   private:
     std::string_view bytes_of(uint32_t row) const;
+    size_t step_end() const { return std::min(step_end_, rows_.size()); }
     void leave_out(uint32_t row);
     template <class Which>
     void forget(uint32_t move, Which&& which);  // rows and refused records of the move at those offsets
@@ -97,6 +108,8 @@ class RowBlock {
     ByteBuffer bytes_;
     std::vector<Row> rows_;
     std::vector<PositionMove> moves_;
+    size_t step_begin_ = 0;  // rows
+    size_t step_end_ = std::numeric_limits<size_t>::max();
     std::vector<bool> left_out_;  // by row; shorter than rows_ where none of the others is
     std::vector<RefusedRecord> refused_;
     std::vector<std::shared_ptr<const Batch>> held_;

@@ -50,7 +50,7 @@ std::optional<std::string> RowEncoder::append(const Record& record, const Assign
     if (auto problem = read_json(record)) return problem;
     ByteBuffer& bytes = into.bytes();
     const size_t begin = bytes.size();
-    const auto columns = static_cast<uint16_t>(shape_.columns.size() + (shape_.delete_on_null ? 1 : 0));
+    const auto columns = static_cast<uint16_t>(shape_.columns.size() + (shape_.delete_on_null ? 1 : 0) + (shape_.ordinal ? 1 : 0));
     pg::put(bytes.room(2), columns);
     bytes.commit(2);
     key_.clear();
@@ -69,6 +69,7 @@ std::optional<std::string> RowEncoder::append(const Record& record, const Assign
         key_ += value;
     }
     if (shape_.delete_on_null) pg::append_bytes(record.value() ? std::string_view("\0", 1) : std::string_view("\1", 1), bytes);
+    if (shape_.ordinal) pg::append_integer(PgType::int8, static_cast<int64_t>(into.rows().size()), bytes);
     const uint32_t key_id = shape_.upsert ? key_ids_.emplace(key_, static_cast<uint32_t>(key_ids_.size())).first->second : RowBlock::kNoKey;
     into.add_row(begin, record.offset(), move, key_id);
     return std::nullopt;

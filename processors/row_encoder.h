@@ -26,7 +26,8 @@ struct ColumnPlan {
 struct RowShape {
     std::vector<ColumnPlan> columns;
     bool upsert = false;
-    bool delete_on_null = false;  // rows end with a boolean: true deletes the key
+    bool delete_on_null = false;  // behind the columns stands a boolean: true deletes the key
+    bool ordinal = false;         // rows end with their number: of keys that differ in bytes PostgreSQL finds those that are equal to it
 };
 
 class RowEncoder {

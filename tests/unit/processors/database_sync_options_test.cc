@@ -39,7 +39,10 @@ TEST(DatabaseSyncOptions, ATableMayHaveASchema) {
     const auto options = DatabaseSyncOptions::from(with(R"({"table": "Sales.orders 2"})"));
     EXPECT_EQ(options.schema, "Sales");
     EXPECT_EQ(options.table, "orders 2");
-    for (const char* table : {R"({"table": "a.b.c"})", R"({"table": ".b"})", R"({"table": "a."})"}) EXPECT_EQ(refusals(table), "/table ");
+    const auto quoted = DatabaseSyncOptions::from(with(R"({"table": "\"a.b\".\"say \"\"c\"\"\""})"));
+    EXPECT_EQ(quoted.schema, "a.b");
+    EXPECT_EQ(quoted.table, "say \"c\"");
+    for (const char* table : {R"({"table": "a.b.c"})", R"({"table": ".b"})", R"({"table": "a."})", R"({"table": "\"a"})", R"({"table": "\"a\"b"})", R"({"table": "\"\""})"}) EXPECT_EQ(refusals(table), "/table ");
 }
 
 TEST(DatabaseSyncOptions, ColumnsAreJudgedOneByOne) {
@@ -57,6 +60,18 @@ TEST(DatabaseSyncOptions, UpsertNeedsKeysThatAreWritten) {
 TEST(DatabaseSyncOptions, WhatDeletesIsFoundWithoutAValue) {
     EXPECT_EQ(refusals(R"({"mode": "upsert", "delete_on_null": true, "key_columns": ["id"], "columns": {"id": "$key/id", "v": "/v"}})"), "");
     EXPECT_EQ(refusals(R"({"mode": "upsert", "delete_on_null": true, "key_columns": ["id"], "columns": {"id": "/id", "v": "/v"}})"), "/key_columns/0 ");
+}
+
+TEST(DatabaseSyncOptions, OneTableIsOneClaimHoweverItIsWritten) {
+    const auto claim = [](const json& config) { return DatabaseSyncType().claim(config, {"consumer", "group", "topic"}, {}); };
+    const auto written = claim({{"db_dsn", "postgresql://user:password@db-host/payments"}, {"table", "t"}});
+    EXPECT_EQ(claim({{"db_dsn", "host=db-host port=5432 dbname=payments user=another"}, {"table", "public.t"}}), written);
+    EXPECT_EQ(claim({{"db_dsn", "postgres://user:hunter2@db-host:5432/payments?sslmode=require"}, {"table", "\"t\""}}), written);
+    EXPECT_EQ(claim({{"db_dsn", "host=db-host user=payments"}, {"table", "public.\"t\""}}), written);
+    for (const char* other : {"T", "other.t", "u"}) EXPECT_NE(claim({{"db_dsn", "postgresql://user@db-host/payments"}, {"table", other}}), written);
+    EXPECT_NE(claim({{"db_dsn", "postgresql://user@db-host/orders"}, {"table", "t"}}), written);
+    EXPECT_EQ(claim({{"db_dsn", "${secret:DSN}"}}), "table public.kafka_messages at ${secret:DSN} for consumer consumer");
+    EXPECT_EQ(written.find("password"), std::string::npos) << written;
 }
 
 TEST(DatabaseSyncOptions, AnswersShowNoPassword) {

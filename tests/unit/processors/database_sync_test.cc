@@ -191,6 +191,20 @@ TEST_F(DatabaseSyncTest, UpsertKeepsTheLastOfEachKeyAndDeletes) {
     EXPECT_NE(outcome.bad.front().why.find("key column \"id\" is null"), std::string::npos) << outcome.bad.front().why;
 }
 
+TEST_F(DatabaseSyncTest, KeysThatAreEqualToPostgreSqlAloneAreOne) {
+    run("CREATE TABLE " + named("state") + " (n numeric, c char(3), PRIMARY KEY (n, c), v text, o bigint)");
+    auto sink = make_sink("state", R"({"columns": {"n": "$key/n", "c": "$key/c", "v": "/v", "o": "$offset"}, "mode": "upsert", "key_columns": ["n", "c"], "delete_on_null": true})");
+    ASSERT_TRUE(sink->open(four_));
+    const auto key = [](const char* n, const char* c) { return std::string("{\"n\":") + n + ",\"c\":\"" + c + "\"}"; };
+    write(*sink, four_, 0, {{R"({"v":"a"})", key("1", "x")}, {R"({"v":"b"})", key("1.0", "x ")}, {R"({"v":"c"})", key("2", "y")}, {std::nullopt, key("2.00", "y")},
+                            {std::nullopt, key("3", "z")}, {R"({"v":"d"})", key("3.0", "z ")}});
+    ASSERT_EQ(flush(*sink).kind, Kind::durable) << failure();
+    EXPECT_EQ(rows("SELECT trim_scale(n), trim(c), v, o FROM " + named("state") + " ORDER BY n"), (Lines{"1|x|b|1", "3|z|d|5"}));
+    write(*sink, four_, 6, {{std::nullopt, key("1.000", "x  ")}});
+    ASSERT_EQ(flush(*sink).kind, Kind::durable) << failure();
+    EXPECT_EQ(one("SELECT count(*) FROM " + named("state")), "1");
+}
+
 TEST_F(DatabaseSyncTest, AnUpsertWithARefusedRowKeepsItsOrder) {
     run("CREATE TABLE " + named("state") + " (id int PRIMARY KEY, v text CHECK (v <> 'bad'))");
     auto sink = make_sink("state", R"({"columns": {"id": "/id", "v": "/v"}, "mode": "upsert", "key_columns": ["id"]})");

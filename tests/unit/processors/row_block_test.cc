@@ -59,5 +59,40 @@ TEST_F(Rows, OfOneKeyOnlyTheLastCounts) {
     EXPECT_EQ(first_half.front(), "a1b1");
 }
 
+TEST_F(Rows, AreWrittenStepByStepWhereAllAreTooMuch) {
+    const auto zero = block_.move_of(zero_, 0, "id"), one = block_.move_of(one_, std::nullopt, "id");
+    add(zero, "a", 0);  // offset 0
+    add(one, "b", 1);
+    add(zero, "c", 0);
+    add(one, "d", 1);
+    add(one, "e", 1);
+    block_.move(zero).to = 10;
+    block_.move(one).to = 20;
+    EXPECT_EQ(pieces(), (std::vector<std::string>{"c", "e"}));
+    block_.limit(3);
+    EXPECT_EQ(pieces(), (std::vector<std::string>{"bc"}));  // of the keys of this step the last
+    EXPECT_EQ(block_.step_ends(), (std::vector<int64_t>{10, 3}));
+    block_.step();
+    EXPECT_TRUE(block_.moves()[zero].dropped);
+    EXPECT_EQ(block_.moves()[one].from, 3);
+    block_.limit(100);
+    EXPECT_EQ(block_.rows_in_step(), 2U);
+    EXPECT_EQ(pieces(), (std::vector<std::string>{"e"}));
+    EXPECT_EQ(block_.step_ends().back(), 20);
+    block_.step();
+    EXPECT_FALSE(block_.drop_revoked());
+}
+
+TEST_F(Rows, BelowAPositionAreSkipped) {
+    const auto zero = block_.move_of(zero_, 0, "id");
+    for (const char* text : {"a", "b", "c"}) add(zero, text);
+    block_.move(zero).to = 3;
+    block_.skip_to(zero, 2);
+    EXPECT_EQ(pieces(), (std::vector<std::string>{"c"}));
+    EXPECT_EQ(block_.moves()[zero].from, 2);
+    block_.skip_to(zero, 3);
+    EXPECT_FALSE(block_.drop_revoked());
+}
+
 }  // namespace
 }  // namespace fetcher
