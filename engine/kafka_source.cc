@@ -13,6 +13,9 @@ namespace {
 // What a commit says of itself, before the id of its topic: offsets of a topic that was deleted mean nothing in the next one of its name.
 constexpr std::string_view kCommitOfTopic = "topic=";
 
+// For so long questions may go unanswered; then a new client is of more use than this one, which looks for the brokers where they were.
+constexpr std::chrono::seconds kUnansweredLimit{15};
+
 bool cooperative(rd_kafka_t* client) {
     const char* protocol = rd_kafka_rebalance_protocol(client);
     return protocol && std::string_view(protocol) == "COOPERATIVE";
@@ -47,6 +50,7 @@ struct KafkaSource::Client {
     KafkaQueue consumer_queue;
     KafkaQueue answers;  // of commits and questions that nobody waits for
     bool closed = false;
+    std::optional<std::chrono::steady_clock::time_point> unanswered_since;
     std::string locked_out;  // the broker's words, heard before subscribe()
 
     KafkaPartitionList list(const std::vector<PartitionStart>& starts) const {
@@ -72,6 +76,14 @@ struct KafkaSource::Client {
     bool is_of_this_topic(const rd_kafka_topic_partition_t& committed) const {
         const std::string_view note(static_cast<const char*>(committed.metadata), committed.metadata_size);
         return topic_id.empty() || !note.starts_with(kCommitOfTopic) || note.substr(kCommitOfTopic.size()) == topic_id;
+    }
+
+    void unanswered(const std::string& why) {
+        const auto now = std::chrono::steady_clock::now();
+        if (!unanswered_since) unanswered_since = now;
+        const bool too_long = now - *unanswered_since > kUnansweredLimit;
+        events->on_trouble({too_long ? SourceTrouble::Kind::fatal : SourceTrouble::Kind::broker_unreachable,
+                            too_long ? "the broker does not answer; it is looked for anew: " + why : why});
     }
 
     void take_description(const rd_kafka_event_t* event) {
@@ -139,7 +151,8 @@ struct KafkaSource::Client {
             }
             events->on_committed(offsets, why);
         } else if (rd_kafka_event_type(raw) == RD_KAFKA_EVENT_LISTOFFSETS_RESULT) {
-            if (error) return events->on_trouble({SourceTrouble::Kind::broker_unreachable, rd_kafka_event_error_string(raw)});
+            if (error) return unanswered(rd_kafka_event_error_string(raw));
+            unanswered_since.reset();
             std::map<int32_t, int64_t> ends;
             for (const auto& found : log_offsets(event)) {
                 if (found.error) return events->on_trouble({SourceTrouble::Kind::broker_unreachable, rd_kafka_err2str(found.error)});

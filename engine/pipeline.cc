@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kFindTimeout{1'000};  // also how long a stop may have to wait before the topic is found
 constexpr std::chrono::milliseconds kFindPause{500};
+constexpr std::chrono::seconds kUnansweredLimit{15};  // a client that has known brokers looks for them where they were: a new one is made
 constexpr uint64_t kPrefetchPerPartition = 4 << 20;       // librdkafka adds about as much of its own for small records
 constexpr uint64_t kLeastPrefetchPerPartition = 64 << 10;
 constexpr int kGuessedPartitions = 4;
@@ -89,24 +90,28 @@ class Pipeline::Impl {
     std::string consume(MemoryBudget::Member& memory) {
         auto source = connect(kGuessedPartitions, memory);
         if (!source) return source.error().reason;
-        const auto found = await_topic(**source);
-        if (!found) return "the broker at " + options_.cluster.servers + " does not let this consumer in: " + found.error().reason;
-        const auto& topic = *found;
-        if (!topic) return "";
-        if (static_cast<uint64_t>(topic->partitions) * prefetch_bytes_ > prefetch_limit(topic->partitions, memory)) {
-            source = connect(topic->partitions, memory);  // with less for each of many partitions; the group has not been joined yet
+        auto topic = await_topic(*source, kGuessedPartitions, memory);
+        if (topic && *topic && static_cast<uint64_t>((*topic)->partitions) * prefetch_bytes_ > prefetch_limit((*topic)->partitions, memory)) {
+            const int partitions = (*topic)->partitions;
+            source = connect(partitions, memory);  // with less for each of many partitions; the group has not been joined yet
             if (!source) return source.error().reason;
+            topic = await_topic(*source, partitions, memory);
         }
-        memory.charge(prefetch_bytes_ * static_cast<uint64_t>(topic->partitions));
+        if (!topic) return topic.error().reason;
+        return *topic ? consume(**source, **topic, memory) : "";
+    }
+
+    std::string consume(KafkaSource& source, const TopicInfo& topic, MemoryBudget::Member& memory) {
+        memory.charge(prefetch_bytes_ * static_cast<uint64_t>(topic.partitions));
         // Only now: threads inherit their maker's core, and librdkafka's shall run where there is room.
         if (options_.pin_thread) pin_this_thread();
-        PollLoopOptions o{.consumer_id = options_.consumer_id, .group = options_.group, .topic = options_.topic, .topic_id = topic->topic_id};
+        PollLoopOptions o{.consumer_id = options_.consumer_id, .group = options_.group, .topic = options_.topic, .topic_id = topic.topic_id};
         o.latest = options_.auto_offset_reset == "latest";
-        o.partitions = topic->partitions;
+        o.partitions = topic.partitions;
         o.commit_interval = options_.commit_interval;
         o.drain_timeout = options_.drain_timeout;
         o.processor_ids = ids_;
-        PollLoop loop(std::move(o), **source, workers_, acks_, doorbell_, memory, health_, board_);
+        PollLoop loop(std::move(o), source, workers_, acks_, doorbell_, memory, health_, board_);
         return loop.run(stop_);
     }
 
@@ -130,25 +135,34 @@ class Pipeline::Impl {
                                    doorbell_);
     }
 
-    // Waits, saying for what, until the topic is there. nullopt: stopped meanwhile. An error: this client need not wait.
-    Result<std::optional<TopicInfo>> await_topic(KafkaSource& source) {
+    // Waits, saying for what, until the topic is there. nullopt: stopped meanwhile. An error: the broker lets nobody in with these properties.
+    Result<std::optional<TopicInfo>> await_topic(std::unique_ptr<KafkaSource>& source, int partitions, const MemoryBudget::Member& memory) {
+        auto answered = Clock::now();
         PipelineSnapshot waiting;
         waiting.last_progress = Clock::now();
         while (!stop_.load(std::memory_order_acquire)) {
-            const auto topic = source.find_topic(kFindTimeout);
+            const auto topic = source->find_topic(kFindTimeout);
             if (topic && topic->partitions > 0) {
                 health_.clear("topic_missing");
                 health_.clear("broker_unreachable");
                 return std::optional(*topic);
             }
-            if (!topic && topic.error().kind == ErrorKind::fatal) return tl::unexpected(topic.error());
+            if (!topic && topic.error().kind == ErrorKind::fatal)
+                return fatal("the broker at " + options_.cluster.servers + " does not let this consumer in: " + topic.error().reason);
             if (topic) {
+                answered = Clock::now();
                 health_.clear("broker_unreachable");
                 health_.set(HealthReason::Severity::waiting, "topic_missing",
                             "waiting for topic " + options_.topic + " to be created at " + options_.cluster.servers);
             } else {
                 health_.set(HealthReason::Severity::waiting, "broker_unreachable",
                             "waiting for the broker at " + options_.cluster.servers + ": " + topic.error().reason);
+                if (Clock::now() - answered > kUnansweredLimit) {
+                    auto anew = connect(partitions, memory);
+                    if (!anew) return tl::unexpected(anew.error());
+                    source = std::move(*anew);
+                    answered = Clock::now();
+                }
             }
             waiting.state = PipelineSnapshot::State::starting;
             waiting.reasons = health_.reasons();

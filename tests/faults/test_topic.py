@@ -49,7 +49,8 @@ def wait_reason(server, consumer, code, *words):
 def test_a_topic_made_anew_under_a_running_consumer_is_read_from_its_first_record(server, cluster, group, count, seen):
     """Unseen: the new one holds its records before the consumer asks for the next ones. With more of them than the old one had, the broker
     has an answer for the old offset, and only the topic's id tells that it is another topic."""
-    topic = cluster.make_topic("anew")
+    partitions = 1 if seen else 24  # for many of them the client is made anew before it joins the group
+    topic = cluster.make_topic("anew", partitions)
     file = server.out / "anew.log"
     consumer = server.create_file_sink(cluster, topic, group, file)
     old, new = values("old", 100), values("new", count)
@@ -58,7 +59,7 @@ def test_a_topic_made_anew_under_a_running_consumer_is_read_from_its_first_recor
     if not seen:
         server.freeze()
     delete(cluster, topic)
-    cluster.make_topic_named(topic)
+    cluster.make_topic_named(topic, partitions)
     send(cluster, topic, new)
     server.thaw()
     if seen or count < 100:
@@ -68,7 +69,7 @@ def test_a_topic_made_anew_under_a_running_consumer_is_read_from_its_first_recor
         wait_until(lambda: lines(file)[-count:] == new, 40, lambda: f"every new record: {server.consumer(consumer)}")
         assert lines(file)[:100] == old and set(lines(file)[100:]) == set(new)
     wait_reason(server, consumer, "offset_gap", "created anew")
-    assert server.consumer(consumer)["metrics"]["gaps"] == 1 and "created anew" in server.log.read_text()
+    assert server.consumer(consumer)["metrics"]["gaps"] >= 1 and "created anew" in server.log.read_text()
     send(cluster, topic, [b"more"])
     wait_until(lambda: lines(file)[-1] == b"more", 20, "it flows on")
     wait_until(lambda: server.consumer(consumer)["metrics"]["lag"] == 0, 20, "lag 0")

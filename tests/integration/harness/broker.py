@@ -9,7 +9,7 @@ import socket
 import subprocess
 import uuid
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from . import paths
@@ -41,14 +41,14 @@ class Cluster:
         except (OSError, KafkaException):
             return False
 
-    def make_topic(self, prefix, partitions=1, **config):
+    def make_topic(self, prefix, partitions=1, replicas=1, **config):
         """Makes a topic with a name of its own and returns the name."""
         name = f"{prefix}-{uuid.uuid4().hex[:10]}"
-        self.make_topic_named(name, partitions, **config)
+        self.make_topic_named(name, partitions, replicas, **config)
         return name
 
-    def make_topic_named(self, name, partitions=1, **config):
-        topic = NewTopic(name, partitions, 1, config={key.replace("_", "."): str(value) for key, value in config.items()})
+    def make_topic_named(self, name, partitions=1, replicas=1, **config):
+        topic = NewTopic(name, partitions, replicas, config={key.replace("_", "."): str(value) for key, value in config.items()})
         self.admin.create_topics([topic])[name].result(TIMEOUT)
         wait_until(lambda: name in self.admin.list_topics(timeout=TIMEOUT).topics, TIMEOUT, f"topic {name} is known")
 
@@ -58,12 +58,21 @@ class Cluster:
     def list_partitions(self, topic):
         return list(self.admin.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions)
 
+    def leaders(self, topic):
+        """Broker id by partition."""
+        return {number: found.leader for number, found in self.admin.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions.items()}
+
     def commit(self, group, offsets, topic, metadata=""):
         """Commits in the name of a group that has no members."""
         partitions = [TopicPartition(topic, partition, offset, metadata) for partition, offset in offsets.items()]
-        answer = self.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, partitions)])[group].result(TIMEOUT)
-        errors = [partition.error for partition in answer.topic_partitions if partition.error]
-        assert not errors, errors
+
+        def committed():
+            answer = self.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, partitions)])[group].result(TIMEOUT)
+            errors = {partition.error.code() for partition in answer.topic_partitions if partition.error}
+            assert errors <= {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}, errors
+            return not errors
+
+        wait_until(committed, TIMEOUT, "the group has a coordinator")
 
     def produce(self, topic, records):
         """Sends (partition, value[, key[, headers]]) tuples one after the other and waits for all of them."""
@@ -108,6 +117,7 @@ class OwnBroker(Cluster):
     def __init__(self, folder, extra_listener=None, secure_listeners=None, properties=()):
         port, controller_port = free_port(), free_port()
         super().__init__(f"127.0.0.1:{port}")
+        self.controller_port = controller_port
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         # A broker that was killed is let back into its cluster when its old session is over: soon.
@@ -132,6 +142,23 @@ class OwnBroker(Cluster):
             KAFKA_CONTROLLER_PORT=str(controller_port),
             KAFKA_EXTRA_PROPERTIES="\n".join(properties),
         )
+
+    @classmethod
+    def joining(cls, first, folder):
+        """A second broker of the cluster of `first`, which remains the controller."""
+        broker = cls(folder)
+        broker.controller_port = first.controller_port
+        more = ["process.roles=broker", "node.id=2", f"controller.quorum.voters=1@127.0.0.1:{first.controller_port}"]
+        more += [f"listeners=PLAINTEXT://127.0.0.1:{broker.port}"]
+        broker._environment["KAFKA_EXTRA_PROPERTIES"] += "\n" + "\n".join(more)
+        return broker
+
+    def move(self):
+        """It listens on another port from its next start on. Only for one without further listeners."""
+        self.port = free_port()
+        self.servers = f"127.0.0.1:{self.port}"
+        self._environment["KAFKA_PORT"] = str(self.port)
+        self._admin = None
 
     def _script(self, *arguments):
         # Its output goes to a file: a pipe would stay open as long as the broker runs.
