@@ -40,7 +40,9 @@ def run_round(world, happening):
 def run(world, journal, seed):
     end = time.monotonic() + MINUTES * 60
     faults = 0
-    with world.stream.sending(rate=RECORDS_PER_SECOND, seconds=MINUTES * 60 + 900):
+    # A producer that meets a broker without leaders would look again after five minutes.
+    patient = ("topic.metadata.refresh.interval.ms=1000",)
+    with world.stream.sending(rate=RECORDS_PER_SECOND, seconds=MINUTES * 60 + 900, properties=patient) as sending:
         world.wait_flows()
         for happening in schedule.rounds(seed, without=() if world.disk.there else ("disk",)):
             if time.monotonic() > end:
@@ -49,6 +51,7 @@ def run(world, journal, seed):
             run_round(world, happening)
             faults += len(happening.faults)
             world.table.database.close()  # whose connection may be dead by now
+            assert sending.alive(), "the producer has ended"
             world.check_now(whole=happening.number % WHOLE_EVERY == 0)
             if happening.settles:
                 world.wait_flows()

@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 import time
 
-from harness.broker import Cluster, OwnBroker
+from harness.broker import Cluster
 from harness.database import Database, TableFlow
 from harness.flow import FileFlow
 from harness.postgres import OwnPostgres
@@ -15,6 +15,7 @@ from harness.server import Server
 from harness.waiting import free_port, wait_until
 
 from . import verdicts
+from .asked import AskedBroker
 from .watch import Machine, Watch
 
 PARTITIONS = 6
@@ -79,8 +80,8 @@ class World:
         self.broker_link = self._made(Proxy(), Proxy.close)
         self.database_link = self._made(Proxy(), Proxy.close)
         self.broker_link.target_port = free_port()
-        self.broker = OwnBroker(self.folder / "kafka", extra_listener=(self.broker_link.target_port, self.broker_link.port))
-        self._made(self.broker, OwnBroker.stop).start()
+        self.broker = AskedBroker(self.folder / "kafka", extra_listener=(self.broker_link.target_port, self.broker_link.port))
+        self._made(self.broker, AskedBroker.stop).start()
         self.postgres = OwnPostgres(self.folder / "postgres")
         self._made(self.postgres, OwnPostgres.remove).start()
         self.database_link.target_port = self.postgres.port
@@ -169,7 +170,7 @@ class World:
         missing = lambda: [
             f"{sink} {p}" for sink, now in self.held().items() for p in range(PARTITIONS) if now.get(p, 0) <= before[sink].get(p, 0)
         ]
-        wait_until(lambda: not missing(), FLOWS_AGAIN_SECONDS, lambda: f"flows again; not {missing()}: {self.tell_health()}", interval=0.2)
+        wait_until(lambda: not missing(), FLOWS_AGAIN_SECONDS, lambda: f"flows again; not {missing()} of {self.broker.end_offsets(self.stream.topic, PARTITIONS)}: {self.tell_health()}", interval=0.2)
 
     def tell_health(self):
         server = self.any_up()
