@@ -1,5 +1,5 @@
-"""A cluster that is asked by a process of its own for each question: the client library has been seen to crash, with all of a test around it, while
-brokers died and came back."""
+"""A cluster that is asked by a process of its own for each question: a client library that crashes while brokers die and come back must not take
+hours of a run with it."""
 
 import json
 import subprocess

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import uuid
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from . import paths
@@ -88,12 +88,18 @@ class Cluster:
         assert not failures, failures
 
     def committed(self, group, topic):
-        """Committed offset by partition; partitions without one are left out. {} where the group is not known."""
+        """Committed offset by partition; partitions without one are left out. {} where the group is not known or nobody answers.
+
+        Asked as a consumer: the admin client, which has no group, crashes when it hears that the coordinator has moved."""
+        asker = Consumer({"bootstrap.servers": self.servers, "group.id": group, "enable.auto.commit": False, "log_level": 0})
         try:
-            answer = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])[group].result(TIMEOUT)
+            partitions = asker.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions
+            found = asker.committed([TopicPartition(topic, partition) for partition in partitions], timeout=TIMEOUT)
         except KafkaException:
             return {}
-        return {p.partition: p.offset for p in answer.topic_partitions if p.topic == topic and p.offset >= 0}
+        finally:
+            asker.close()
+        return {p.partition: p.offset for p in found if p.error is None and p.offset >= 0}
 
     def end_offsets(self, topic, partitions):
         asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in range(partitions)}
