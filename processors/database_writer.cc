@@ -146,6 +146,7 @@ void DatabaseWriter::deliver() {
         if (!sending_.drop_revoked()) break;
         sending_.limit(rows_at_once_);
         const auto done = attempt();
+        if (done) backoff.reset();
         if (done) continue;
         const auto& failure = done.error();
         if (failure.timed_out) take_smaller_steps();
@@ -279,7 +280,8 @@ void DatabaseWriter::acknowledge() {
     }
     sending_.step();
     fenced_since_.reset();
-    if (rows_at_once_ <= limits_.records) rows_at_once_ *= 2;
+    // Slowly: where the limit stays, only one in a few is in vain.
+    if (rows_at_once_ <= limits_.records) rows_at_once_ += rows_at_once_ / 4 + 1;
 }
 
 void DatabaseWriter::note(const PositionMove& move, std::optional<int64_t> next, bool certain) {
