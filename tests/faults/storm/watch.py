@@ -95,7 +95,7 @@ class Watch:
                 self.problems.append(f"{self.name}: {problem}")
 
     def _ask(self, path):
-        begin, life = time.monotonic(), self._life
+        begin, life, delayed = time.monotonic(), self._life, process.run_delay_seconds(self.server.pid)
         failure = None
         try:
             answer = self.server.api("GET", path, timeout=5)
@@ -109,7 +109,7 @@ class Watch:
         if life != self._life:
             return None
         self.asked += 1
-        late = self._machine.late_seconds(begin, end)
+        late = self._machine.late_seconds(begin, end) + max(0, process.run_delay_seconds(self.server.pid) - delayed)
         most = self._machine.most_seconds(path, begin)
         if end - begin - late > most:
             return failure or f"{path} took {end - begin:.2f} s"

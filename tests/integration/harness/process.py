@@ -28,6 +28,17 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def run_delay_seconds(pid):
+    """How long threads of the process have been ready to run while the machine ran others, in all."""
+    total = 0
+    for thread in pathlib.Path(f"/proc/{pid}/task").glob("*"):
+        try:
+            total += int((thread / "schedstat").read_text().split()[1])
+        except (OSError, IndexError):
+            continue
+    return total / 1e9
+
+
 def open_files(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
