@@ -268,7 +268,7 @@ TEST(SqliteStore, TakesOverWhatAnOlderBuildWrote) {
     ASSERT_TRUE(under_test.open()->create({.consumer_id = "a", .spec = {.topic = "kept"}, .updated_at = "then", .revised_at = "now"}));
     {
         SQLite::Database database(under_test.folder_ + "/test.db", SQLite::OPEN_READWRITE);
-        database.exec("ALTER TABLE consumer_revisions DROP COLUMN revised_at; PRAGMA user_version = 1");
+        database.exec("DROP TABLE replayed_dead_letters; ALTER TABLE consumer_revisions DROP COLUMN revised_at; PRAGMA user_version = 1");
     }
     const auto found = *under_test.open()->find("a");
     ASSERT_TRUE(found);
