@@ -24,11 +24,13 @@ bool is_only_idle(const ConsumerHealth& health) {
     return health.state == "waiting" && health.reasons.size() == 1 && health.reasons[0].code == "no_partitions";
 }
 
-void add_processors(std::vector<ProcessorSnapshot>& all, const std::vector<ProcessorSnapshot>& more) {
-    for (const auto& p : more) {
+// What a dead one lagged is somebody else's by now, or told of its partitions.
+void add_processors(std::vector<ProcessorSnapshot>& all, const std::vector<ProcessorSnapshot>& more, bool alive) {
+    for (auto p : more) {
+        if (!alive) p.lag = -1;
         const auto same = std::find_if(all.begin(), all.end(), [&](const auto& known) { return known.id == p.id; });
         if (same == all.end()) {
-            all.push_back(p);
+            all.push_back(std::move(p));
             continue;
         }
         same->records += p.records;
@@ -38,6 +40,8 @@ void add_processors(std::vector<ProcessorSnapshot>& all, const std::vector<Proce
         same->errors += p.errors;
         same->dead_letters += p.dead_letters;
         same->queue_batches += p.queue_batches;
+        same->dropped += p.dropped;
+        if (p.lag >= 0) same->lag = std::max<int64_t>(0, same->lag) + p.lag;
     }
 }
 
@@ -46,7 +50,7 @@ class Combiner {
     explicit Combiner(Desired desired) : desired_(desired) {}
 
     void add(const ConsumerPart& part) {
-        add_counts(part.seen);
+        add_counts(part.seen, part.alive);
         if (!part.alive) {
             dead_.push_back(&part);
             result_.parts.push_back({part.instance_id, false, {}, {}});
@@ -78,7 +82,7 @@ class Combiner {
     }
 
   private:
-    void add_counts(const ConsumerObservation& seen) {
+    void add_counts(const ConsumerObservation& seen, bool alive) {
         auto& sum = result_.seen;
         sum.totals.records += seen.totals.records;
         sum.totals.bytes += seen.totals.bytes;
@@ -92,7 +96,7 @@ class Combiner {
         snapshot_.commits += seen.pipeline->commits;
         snapshot_.commit_failures += seen.pipeline->commit_failures;
         snapshot_.gaps += seen.pipeline->gaps;
-        add_processors(snapshot_.processors, seen.pipeline->processors);
+        add_processors(snapshot_.processors, seen.pipeline->processors, alive);
     }
 
     void add_living(const ConsumerObservation& seen) {

@@ -77,7 +77,9 @@ json processor_metrics_json(const PipelineSnapshot& pipeline) {
                         {"retries", p.retries},
                         {"errors", p.errors},
                         {"dead_letters", p.dead_letters},
-                        {"queued_batches", p.queue_batches}});
+                        {"queued_batches", p.queue_batches},
+                        {"lag", known(p.lag)},
+                        {"dropped", p.dropped}});
     return list;
 }
 

@@ -53,7 +53,7 @@ PipelineFactory make_pipeline_factory(const ProcessorRegistry& registry, const P
                 return fatal("its stored configuration is not valid: " + wrong.front().pointer + " " + wrong.front().detail);
             auto processor = type->make(spec.config, owner, environment);
             if (!processor) return tl::unexpected<Error>(processor.error());
-            processors.push_back({spec.id, spec.type, std::move(*processor)});
+            processors.push_back({spec.id, spec.type, std::move(*processor), spec.required});
         }
         auto options = options_of(consumer, std::move(*cluster), environment, pin_threads);
         if (!consumer.spec.dead_letter.is_null()) {

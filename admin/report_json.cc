@@ -42,6 +42,8 @@ void visit_processor(ProcessorOf& p, Visit&& visit) {
     visit("errors", p.errors);
     visit("dead_letters", p.dead_letters);
     visit("queue_batches", p.queue_batches);
+    visit("lag", p.lag);
+    visit("dropped", p.dropped);
 }
 
 template <class Snapshot, class Visit>

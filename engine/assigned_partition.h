@@ -14,9 +14,26 @@
 
 namespace fetcher {
 
+// A processor's part in an assigned partition.
+struct Share {
+    enum class State {
+        opening,  // its sink has not said where it stands
+        opened,   // it has; the broker is to be asked where the log begins
+        sharing,  // it is given what is read for all
+        behind,   // it is not; a cursor of its own reads for it from `next` on, when it has room
+    };
+    State state = State::opening;
+    std::optional<Position> position;
+    int in_lane = 0;                 // batches of the partition that it has not given back
+    Clock::time_point heard{};       // when it last gave one back
+    Clock::time_point blocking{};    // since when it alone keeps the others waiting; {}: it does not
+    int64_t next = -1;               // behind: the first offset it has not been given
+    bool more = true;                // behind: the cursor's queue may hold something although the doorbell is silent
+};
+
 struct AssignedPartition {
     enum class State {
-        opening,  // the sinks are asked where they stand, or the broker where the log begins; nothing is drained
+        opening,  // no required sink has said where it stands yet, or the broker not where the log begins; nothing is drained
         flowing,
         closing,  // no more is drained; the sinks flush
     };
@@ -25,25 +42,23 @@ struct AssignedPartition {
     std::shared_ptr<Assignment> assignment;
     std::unique_ptr<PartitionQueue> queue;
 
+    std::vector<Share> shares;  // by processor
+
     // opening
-    std::vector<std::optional<Position>> positions;  // by processor
-    std::vector<bool> opened;                        // by processor
-    size_t to_open = 0;
+    Clock::time_point patience{};      // when it begins without those whose sinks have not answered
     std::optional<int64_t> first_end;  // the log's end as first heard in this assignment
 
     // flowing
     std::optional<OffsetTracker> tracker;
-    int64_t next_offset = -1;        // next to be drained
+    int64_t next_offset = -1;        // next to be drained for all who share
     bool more = true;                // the queue may hold something although the doorbell is silent
-    int in_lanes = 0;                // batches of it that some worker has not given back
     int64_t commit_asked = -1;       // last offset sent to the broker
     int64_t committed = -1;          // last offset it acknowledged
     int64_t asked_log_end = -1;
 
     // closing
-    size_t to_close = 0;
-
-    bool all_opened() const { return to_open == 0; }
+    size_t to_close = 0;           // processors
+    size_t required_to_close = 0;
 };
 
 }  // namespace fetcher

@@ -19,21 +19,26 @@ class BatchPool {
     static constexpr size_t kTargetBytes = 256 << 10;  // of values: large enough to make hand-overs rare, small enough for the L2 cache
     static constexpr size_t kMaxBatches = 64;          // 16 MiB of values: more in flight makes nothing faster
 
-    explicit BatchPool(MemoryBudget::Member& member) : member_(member) {}
+    explicit BatchPool(MemoryBudget::Member& member, size_t max_batches = kMaxBatches) : member_(member), max_batches_(max_batches) {}
     ~BatchPool();
 
-    Batch* try_take();      // nullptr: no credit
+    // nullptr: no credit. There is always credit for one that is to be the only one on its way: so everybody goes on, and a record larger than
+    // the share moves, whoever holds the rest.
+    Batch* try_take(bool only_one = false);
     void put_unused(Batch* batch);  // taken, but nothing was drained into it
     void put(Batch* batch);   // given back by its last lane
     void account(Batch* batch, size_t capacity_before);  // it grew while it was filled
     size_t in_flight() const { return all_ - spare_.size(); }
+    uint64_t bytes() const { return bytes_; }  // of all of them, as charged
 
   private:
     void destroy(Batch* batch);
 
     MemoryBudget::Member& member_;
+    const size_t max_batches_;
     std::vector<Batch*> spare_;
     size_t all_ = 0;
+    uint64_t bytes_ = 0;
 };
 
 }  // namespace fetcher

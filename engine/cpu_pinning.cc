@@ -3,8 +3,14 @@
 #include <sched.h>
 
 #include <atomic>
+#include <optional>
 
 namespace fetcher {
+namespace {
+
+thread_local std::optional<cpu_set_t> before_pinning;
+
+}  // namespace
 
 void pin_this_thread() {
     static std::atomic<int> turn{0};
@@ -19,9 +25,18 @@ void pin_this_thread() {
         cpu_set_t one;
         CPU_ZERO(&one);
         CPU_SET(cpu, &one);
-        sched_setaffinity(0, sizeof one, &one);
+        if (sched_setaffinity(0, sizeof one, &one) == 0 && !before_pinning) before_pinning = allowed;
         return;
     }
+}
+
+UnpinnedScope::UnpinnedScope() {
+    if (!before_pinning || sched_getaffinity(0, sizeof pinned_, &pinned_) != 0) return;
+    changed_ = sched_setaffinity(0, sizeof *before_pinning, &*before_pinning) == 0;
+}
+
+UnpinnedScope::~UnpinnedScope() {
+    if (changed_) sched_setaffinity(0, sizeof pinned_, &pinned_);
 }
 
 }  // namespace fetcher

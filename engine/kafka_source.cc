@@ -44,6 +44,7 @@ struct KafkaSource::Client {
     std::string topic_id;  // empty: not found yet, or the broker does not tell
     int32_t topic_told_by = -1;
     int doorbell;
+    bool member = true;
     SourceEvents* events = nullptr;  // nullptr before subscribe() and after close()
     std::vector<rd_kafka_message_t*> messages = std::vector<rd_kafka_message_t*>(KafkaPartitionQueue::kMaxMessages);
     KafkaConsumerHandle handle;  // outlives the queues below
@@ -112,7 +113,7 @@ struct KafkaSource::Client {
     }
 
     void give_up(const std::vector<int32_t>& partitions) {
-        if (!cooperative(handle.get())) {
+        if (member && !cooperative(handle.get())) {
             rd_kafka_assign(handle.get(), nullptr);
             return;
         }
@@ -172,6 +173,7 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::create(const KafkaSourceOption
     auto client = std::make_unique<Client>();
     client->topic = o.topic;
     client->doorbell = doorbell.fd();
+    client->member = o.member;
     // librdkafka keeps about 200 bytes for each message it has queued, which its byte limit does not count: the number is limited too.
     const size_t prefetch_kib = std::max<size_t>(1, o.prefetch_bytes_per_partition >> 10);
     KafkaProperties properties = {
@@ -200,7 +202,7 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::create(const KafkaSourceOption
     };
     for (const auto& more : {connection_properties(o.cluster), consuming_properties(o.cluster)})
         properties.insert(properties.end(), more.begin(), more.end());
-    if (!o.group_instance_id.empty()) properties.emplace_back("group.instance.id", o.group_instance_id);
+    if (o.member && !o.group_instance_id.empty()) properties.emplace_back("group.instance.id", o.group_instance_id);
     auto conf = make_kafka_conf(properties);
     if (!conf) return tl::unexpected(conf.error());
     rd_kafka_conf_set_opaque(conf->get(), client.get());
@@ -230,6 +232,7 @@ Result<TopicInfo> KafkaSource::find_topic(std::chrono::milliseconds timeout) {
 
 Result<void> KafkaSource::subscribe(SourceEvents& events) {
     client_->events = &events;
+    if (!client_->member) return {};
     const auto list = partition_list(client_->topic, {RD_KAFKA_PARTITION_UA}, RD_KAFKA_OFFSET_INVALID);
     if (const auto error = rd_kafka_subscribe(client_->handle.get(), list.get())) {
         return fatal("cannot subscribe to " + client_->topic + ": " + rd_kafka_err2str(error));
@@ -302,7 +305,7 @@ void KafkaSource::assign(const std::vector<PartitionStart>& starts) {
         if (at.offset == kNotKnownYet) at.offset = first_known(at.partition);
     }
     std::string refused;
-    if (cooperative(client)) {
+    if (!client_->member || cooperative(client)) {
         if (auto* error = rd_kafka_incremental_assign(client, list.get())) {
             refused = rd_kafka_error_string(error);
             rd_kafka_error_destroy(error);

@@ -1,4 +1,4 @@
-// KafkaSource: the Source that is a member of a consumer group, through librdkafka.
+// KafkaSource: the Source that is a member of a consumer group, or reads beside it, through librdkafka.
 //
 // Each assigned partition keeps a queue of its own, and every queue rings the poll thread's one doorbell; nothing is polled.
 // Neither pause() nor auto commit is used. auto.offset.reset is "error": where to start is decided by start_offsets.h, never silently.
@@ -21,6 +21,8 @@ struct KafkaSourceOptions {
     KafkaCluster cluster;
     std::string topic;
     std::string group;
+    // False: it reads what assign() names and is no member of the group; it asks with the group's name, and commits nothing.
+    bool member = true;
     std::string group_instance_id;
     std::string partition_assignment_strategy;
     std::chrono::milliseconds session_timeout{10'000};

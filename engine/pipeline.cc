@@ -32,6 +32,7 @@ class Pipeline::Impl {
         for (auto& p : processors) {
             types_.push_back(p.type);
             ids_.push_back(p.id);
+            required_.push_back(p.required);
             workers_.push_back(std::make_unique<Worker>(index++, p.type, std::move(p.processor), acks_,
                                                         FailurePolicy{options_.retry, options_.dead_letters, {p.id, p.type, 0}}));
         }
@@ -111,6 +112,13 @@ class Pipeline::Impl {
         o.commit_interval = options_.commit_interval;
         o.drain_timeout = options_.drain_timeout;
         o.processor_ids = ids_;
+        o.required = required_;
+        o.make_cursor_source = [this](uint64_t prefetch_bytes) -> Result<std::unique_ptr<Source>> {
+            const UnpinnedScope unpinned;
+            auto made = KafkaSource::create(source_options(prefetch_bytes, false), doorbell_);
+            if (!made) return tl::unexpected(made.error());
+            return std::unique_ptr<Source>(std::move(*made));
+        };
         PollLoop loop(std::move(o), source, workers_, acks_, doorbell_, memory, health_, board_);
         return loop.run(stop_);
     }
@@ -124,15 +132,19 @@ class Pipeline::Impl {
 
     Result<std::unique_ptr<KafkaSource>> connect(int partitions, const MemoryBudget::Member& memory) {
         prefetch_bytes_ = prefetch_limit(partitions, memory) / static_cast<uint64_t>(partitions);
-        return KafkaSource::create({.cluster = options_.cluster,
-                                    .topic = options_.topic,
-                                    .group = options_.group,
-                                    .group_instance_id = options_.group_instance_id,
-                                    .partition_assignment_strategy = options_.partition_assignment_strategy,
-                                    .session_timeout = options_.session_timeout,
-                                    .max_poll_interval = options_.max_poll_interval,
-                                    .prefetch_bytes_per_partition = prefetch_bytes_},
-                                   doorbell_);
+        return KafkaSource::create(source_options(prefetch_bytes_, true), doorbell_);
+    }
+
+    KafkaSourceOptions source_options(uint64_t prefetch_bytes, bool member) const {
+        return {.cluster = options_.cluster,
+                .topic = options_.topic,
+                .group = options_.group,
+                .member = member,
+                .group_instance_id = options_.group_instance_id,
+                .partition_assignment_strategy = options_.partition_assignment_strategy,
+                .session_timeout = options_.session_timeout,
+                .max_poll_interval = options_.max_poll_interval,
+                .prefetch_bytes_per_partition = prefetch_bytes};
     }
 
     // Waits, saying for what, until the topic is there. nullopt: stopped meanwhile. An error: the broker lets nobody in with these properties.
@@ -191,6 +203,7 @@ class Pipeline::Impl {
     AckQueue acks_;
     std::vector<std::string> ids_;
     std::vector<std::string> types_;
+    std::vector<bool> required_;
     std::vector<std::unique_ptr<Worker>> workers_;
     HealthBoard health_;  // poll thread only
     SnapshotBoard board_;

@@ -42,6 +42,8 @@ struct PipelineProcessor {
     std::string id;
     std::string type;
     std::unique_ptr<Processor> processor;
+    // False: it gets what it can take in time, holds nothing up, and may fail. At least one of a pipeline is required.
+    bool required = true;
 };
 
 class Pipeline {

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace fetcher {
 namespace {
@@ -18,13 +19,18 @@ using Severity = HealthReason::Severity;
 
 PollLoop::PollLoop(PollLoopOptions options, Source& source, std::vector<std::unique_ptr<Worker>>& workers, AckQueue& acks,
                    Doorbell& doorbell, MemoryBudget::Member& memory, HealthBoard& health, SnapshotBoard& snapshots)
-    : options_(std::move(options)), source_(source), workers_(workers), acks_(acks), doorbell_(doorbell), pool_(memory),
-      memory_(memory), health_(health), snapshots_(snapshots),
-      owing_(workers.size(), 0) {
-    for (const auto& worker : workers_) {
-        parts_.keys |= worker->parts().keys;
-        parts_.headers |= worker->parts().headers;
+    : options_(std::move(options)), source_(source), workers_(workers), acks_(acks), doorbell_(doorbell),
+      // A worker that is stuck with a full lane leaves the others as many as they would have without it.
+      pool_(memory, std::max(BatchPool::kMaxBatches, workers.size() * Lane::kDepth)), memory_(memory), health_(health), snapshots_(snapshots) {
+    for (size_t i = 0; i < workers_.size(); i++) {
+        parts_.keys |= workers_[i]->parts().keys;
+        parts_.headers |= workers_[i]->parts().headers;
+        Receiver& receiver = receivers_.emplace_back();
+        receiver.worker = workers_[i].get();
+        receiver.id = options_.processor_ids[i];
+        receiver.required = options_.required.empty() || options_.required[i];
     }
+    FETCHER_INVARIANT(std::ranges::any_of(receivers_, &Receiver::required), "a consumer has at least one processor that is required");
 }
 
 std::string PollLoop::run(const std::atomic<bool>& stop) {
@@ -34,9 +40,13 @@ std::string PollLoop::run(const std::atomic<bool>& stop) {
     while (!stop.load(std::memory_order_acquire) && failure_.empty()) {
         take_acks();
         source_.serve();
+        serve_cursors();
         begin_late();
-        const bool moved = drain_all();
-        housekeep(Clock::now());
+        bool moved = drain_all();
+        moved |= feed_those_behind();
+        const auto now = Clock::now();
+        moved |= let_stragglers_go(now);
+        housekeep(now);
         if (!moved) wait_for([] { return true; }, std::min(next_commit_, next_publish_));
     }
     shut_down();
@@ -62,14 +72,11 @@ AssignedPartition* PollLoop::find(const Ack& ack) {
 }
 
 void PollLoop::take(Ack& ack) {
-    const std::string& processor = options_.processor_ids[ack.processor];
+    Receiver& receiver = receivers_[ack.processor];
+    const std::string& processor = receiver.id;
     switch (ack.kind) {
         case Ack::Kind::given_back:
-            owing_[ack.processor]--;
-            if (--ack.batch->lanes_owing > 0) break;
-            ack.assignment = ack.batch->assignment_ptr();
-            if (auto* partition = find(ack)) partition->in_lanes--;
-            pool_.put(ack.batch);
+            take_back(ack, receiver);
             break;
         case Ack::Kind::durable:
             if (auto* partition = find(ack); partition && partition->tracker) {
@@ -78,10 +85,9 @@ void PollLoop::take(Ack& ack) {
             }
             break;
         case Ack::Kind::opened:
-            if (auto* partition = find(ack); partition && !partition->opened[ack.processor]) {
-                partition->opened[ack.processor] = true;
-                partition->positions[ack.processor] = std::move(ack.position);
-                partition->to_open--;
+            if (auto* partition = find(ack); partition && partition->shares[ack.processor].state == Share::State::opening) {
+                partition->shares[ack.processor].state = Share::State::opened;
+                partition->shares[ack.processor].position = std::move(ack.position);
                 health_.clear("sink_blocked", processor);
             }
             break;
@@ -90,7 +96,10 @@ void PollLoop::take(Ack& ack) {
             counters_.errors++;
             break;
         case Ack::Kind::closed:
-            if (auto* partition = find(ack); partition && partition->to_close > 0) partition->to_close--;
+            if (auto* partition = find(ack); partition && partition->to_close > 0) {
+                partition->to_close--;
+                if (receiver.required) partition->required_to_close--;
+            }
             break;
         case Ack::Kind::retrying:
             health_.set(Severity::degraded, ack.code, std::move(ack.text), processor, ack.next_try);
@@ -100,12 +109,26 @@ void PollLoop::take(Ack& ack) {
             health_.clear(ack.code, processor);
             break;
         case Ack::Kind::failed:
-            fail(std::move(ack.text));
+            receiver.required ? fail(std::move(ack.text)) : give_up_on(ack.processor, std::move(ack.text));
             break;
         case Ack::Kind::stopped:
             stopped_workers_++;
             break;
     }
+}
+
+void PollLoop::take_back(Ack& ack, Receiver& receiver) {
+    Batch* batch = ack.batch;
+    receiver.owing--;
+    receiver.owing_bytes -= batch->capacity_bytes();
+    if (receiver.failed()) receiver.dropped += batch->size();
+    if (receivers_.size() > 1) receiver.heard = Clock::now();
+    ack.assignment = batch->assignment_ptr();
+    if (auto* partition = find(ack)) {
+        partition->shares[ack.processor].in_lane--;
+        partition->shares[ack.processor].heard = receiver.heard;
+    }
+    if (--batch->lanes_owing == 0) pool_.put(batch);
 }
 
 // Sleeps until the doorbell has been answered with `done`, or the deadline. Rings of queues are consumed here, so all are looked at again.
@@ -115,25 +138,38 @@ void PollLoop::wait_for(const std::function<bool()>& done, TimePoint deadline) {
         doorbell_.wait_until(deadline);
         take_acks();
     } while (!done() && Clock::now() < deadline);
-    for (auto& [p, partition] : partitions_) partition.more = true;
+    for (auto& [p, partition] : partitions_) {
+        partition.more = true;
+        if (behind_ == 0) continue;
+        for (auto& share : partition.shares) share.more = true;
+    }
 }
 
 // --- records flow ------------------------------------------------------------------------------------------------------------
 
-bool PollLoop::has_credit() const {
-    return std::ranges::all_of(owing_, [](int batches) { return batches < Lane::kDepth; });
+// Several processors have at most half of the memory among those that do not answer, so that there is some for the others.
+uint64_t PollLoop::most_bytes_owing() const {
+    if (receivers_.size() == 1) return std::numeric_limits<uint64_t>::max();
+    const uint64_t prefetched = memory_.bytes() - pool_.bytes();
+    const uint64_t share = memory_.share_bytes();
+    return (share - std::min(share, prefetched)) / (2 * (receivers_.size() - 1));
+}
+
+bool PollLoop::has_room(const AssignedPartition& partition, size_t i) const {
+    const Receiver& receiver = receivers_[i];
+    if (receiver.owing == 0) return true;
+    return receiver.owing < Lane::kDepth && partition.shares[i].in_lane < Lane::share_of(partitions_.size()) &&
+           receiver.owing_bytes < most_bytes_owing();
 }
 
 // One batch from each partition in turn, beginning behind the one that was last: all get their share of the credit.
 bool PollLoop::drain_all() {
     bool moved = false;
-    const int share = Lane::share_of(partitions_.size());
     auto it = partitions_.upper_bound(drained_last_);
     for (size_t n = partitions_.size(); n > 0; n--, ++it) {
         if (it == partitions_.end()) it = partitions_.begin();
         AssignedPartition& partition = it->second;
-        if (partition.state != AssignedPartition::State::flowing || !partition.more || partition.in_lanes >= share) continue;
-        if (!has_credit()) break;
+        if (partition.state != AssignedPartition::State::flowing || !partition.more) continue;
         if (!drain(partition)) continue;
         moved = true;
         drained_last_ = it->first;
@@ -141,33 +177,54 @@ bool PollLoop::drain_all() {
     return moved;
 }
 
-bool PollLoop::drain(AssignedPartition& partition) {
-    Batch* batch = pool_.try_take();
-    if (!batch) return false;
+Batch* PollLoop::read(PartitionQueue& queue, const std::shared_ptr<Assignment>& assignment, int64_t from, bool only_one, bool& more) {
+    Batch* batch = pool_.try_take(only_one);
+    if (!batch) return nullptr;
     const size_t capacity = batch->capacity_bytes();
-    batch->begin(partition.assignment, partition.next_offset);
-    const DrainResult drained = partition.queue->drain(*batch, parts_, BatchPool::kTargetBytes);
+    batch->begin(assignment, from);
+    const DrainResult drained = queue.drain(*batch, parts_, BatchPool::kTargetBytes);
     pool_.account(batch, capacity);
-    partition.more = drained.more;
-    if (drained.error) fail("partition " + std::to_string(partition.assignment->partition) + ": " + drained.error->reason);
-    if (batch->next_offset() == partition.next_offset) {
-        pool_.put_unused(batch);
-        return false;
+    more = drained.more;
+    if (drained.error) fail("partition " + std::to_string(assignment->partition) + ": " + drained.error->reason);
+    if (batch->next_offset() != from) return batch;
+    pool_.put_unused(batch);
+    return nullptr;
+}
+
+bool PollLoop::drain(AssignedPartition& partition) {
+    bool only_one = true;
+    for (size_t i = 0; i < receivers_.size(); i++) {
+        if (partition.shares[i].state != Share::State::sharing || !receivers_[i].required) continue;
+        if (!has_room(partition, i)) return false;
+        only_one &= receivers_[i].owing == 0;
     }
+    Batch* batch = read(*partition.queue, partition.assignment, partition.next_offset, only_one, partition.more);
+    if (!batch) return false;
     partition.next_offset = batch->next_offset();
     counters_.records += batch->size();
     counters_.bytes += batch->value_bytes();
-    partition.in_lanes++;
-    hand_over(batch);
+    hand_over(batch, partition);
     return true;
 }
 
-void PollLoop::hand_over(Batch* batch) {
-    batch->lanes_owing = static_cast<int>(workers_.size());
-    for (size_t i = 0; i < workers_.size(); i++) {
-        owing_[i]++;
-        workers_[i]->lane().push({.kind = LaneItem::Kind::batch, .batch = batch});
+void PollLoop::hand_over(Batch* batch, AssignedPartition& partition) {
+    batch->lanes_owing = 0;
+    for (size_t i = 0; i < receivers_.size(); i++) {
+        Receiver& receiver = receivers_[i];
+        const bool shares = partition.shares[i].state == Share::State::sharing;
+        if (receiver.required ? shares : shares && !receiver.failed() && has_room(partition, i)) give(batch, partition, i);
+        else if (!receiver.required) receiver.dropped += batch->size();
     }
+    FETCHER_INVARIANT(batch->lanes_owing > 0, "a partition flows for at least one processor");
+}
+
+void PollLoop::give(Batch* batch, AssignedPartition& partition, size_t i) {
+    Receiver& receiver = receivers_[i];
+    batch->lanes_owing++;
+    receiver.owing++;
+    receiver.owing_bytes += batch->capacity_bytes();
+    partition.shares[i].in_lane++;
+    receiver.give({.kind = LaneItem::Kind::batch, .batch = batch});
 }
 
 // --- in between ----------------------------------------------------------------------------------------------------------------
@@ -191,7 +248,8 @@ void PollLoop::housekeep(TimePoint now) {
 void PollLoop::commit_dirty(bool wait) {
     std::vector<PartitionStart> dirty;
     for (auto& [p, partition] : partitions_) {
-        if (!partition.tracker || partition.tracker->watermark() == (wait ? partition.committed : partition.commit_asked)) continue;
+        if (!partition.tracker || partition.tracker->watermark() == OffsetTracker::kUnknown) continue;
+        if (partition.tracker->watermark() == (wait ? partition.committed : partition.commit_asked)) continue;
         partition.commit_asked = partition.tracker->watermark();
         dirty.push_back({p, partition.commit_asked});
     }
@@ -237,22 +295,36 @@ void PollLoop::on_trouble(const SourceTrouble& trouble) {
     }
 }
 
+int64_t PollLoop::log_end_of(const AssignedPartition& partition) const {
+    return std::max({partition.asked_log_end, source_.fetched_log_end(partition.assignment->partition), partition.next_offset});
+}
+
 void PollLoop::publish() {
+    tell_of_processors();
     PipelineSnapshot snapshot = counters_;
     for (const auto& [p, partition] : partitions_) {
         PartitionSnapshot s{.partition = p, .position = partition.next_offset, .committed = partition.committed};
-        if (partition.tracker) s.durable = partition.tracker->watermark();
-        s.log_end_offset = std::max({partition.asked_log_end, source_.fetched_log_end(p), partition.next_offset});
+        // While some sink has not said where it stands, the group's offset is what is known to be everywhere.
+        if (partition.tracker) s.durable = partition.tracker->watermark() == OffsetTracker::kUnknown ? partition.committed : partition.tracker->watermark();
+        s.log_end_offset = log_end_of(partition);
         if (s.log_end_offset >= 0 && s.durable >= 0) s.lag = std::max<int64_t>(0, s.log_end_offset - s.durable);
         snapshot.partitions.push_back(s);
     }
-    for (size_t i = 0; i < workers_.size(); i++) {
-        ProcessorSnapshot s = workers_[i]->snapshot();
-        s.id = options_.processor_ids[i];
-        s.queue_batches = static_cast<uint64_t>(owing_[i]);
+    for (size_t i = 0; i < receivers_.size(); i++) {
+        ProcessorSnapshot s = receivers_[i].worker->snapshot();
+        s.id = receivers_[i].id;
+        s.queue_batches = static_cast<uint64_t>(receivers_[i].owing);
+        s.lag = lag_of(i);
+        s.dropped = receivers_[i].dropped;
         snapshot.processors.push_back(std::move(s));
     }
     snapshot.reasons = health_.reasons();
+    // A sink that cannot be opened is an error of the consumer where records wait for it, and not where they flow to the others.
+    const auto waits = [](const auto& entry) { return entry.second.state == AssignedPartition::State::opening; };
+    if (!partitions_.empty() && std::ranges::none_of(partitions_, waits)) {
+        for (auto& reason : snapshot.reasons)
+            if (reason.severity == Severity::blocked) reason.severity = Severity::degraded;
+    }
     snapshot.memory_bytes = memory_.bytes();
     snapshots_.publish(std::move(snapshot));
 }

@@ -1,12 +1,16 @@
 // PollLoop: what a consumer's poll thread does once its topic is known. It is the only code that touches the Source, owns the
 // partitions and decides commits; workers are reached through lanes, heard through acks, and one doorbell wakes it for everything.
 //
+// Each partition is read once for all processors that share; one that would hold the others up stops sharing and is fed from a cursor of its
+// own until it has caught up (poll_loop_behind.cc). Of one processor, none of this exists.
+//
 // Nothing here waits without a deadline: a rebalance waits for sinks up to drain_timeout, a question to the broker up to kAskTimeout.
 // Thread: poll
 #pragma once
 
 #include <atomic>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,9 +19,12 @@
 #include "engine/ack.h"
 #include "engine/assigned_partition.h"
 #include "engine/batch_pool.h"
+#include "engine/cursor.h"
 #include "engine/health_board.h"
+#include "engine/receiver.h"
 #include "engine/snapshot_board.h"
 #include "engine/source.h"
+#include "engine/start_offsets.h"
 #include "engine/worker.h"
 
 namespace fetcher {
@@ -32,6 +39,13 @@ struct PollLoopOptions {
     std::chrono::milliseconds commit_interval{1'000};
     std::chrono::milliseconds drain_timeout{8'000};
     std::vector<std::string> processor_ids;  // one per worker
+    std::vector<bool> required;              // by worker, at least one; empty: all
+    Cursor::MakeSource make_cursor_source;   // needed where there are several workers
+    // How long a worker may keep the others waiting, before it stops sharing, without giving anything back; in one partition although
+    // it works for others; with more of a backlog than memory has room for.
+    std::chrono::milliseconds stuck_after{1'000};
+    std::chrono::milliseconds stuck_partition_after{10'000};
+    std::chrono::milliseconds backlogged_after{1'000};
 };
 
 class PollLoop final : private SourceEvents {
@@ -56,6 +70,7 @@ class PollLoop final : private SourceEvents {
     // acks
     void take_acks();
     void take(Ack& ack);
+    void take_back(Ack& ack, Receiver& receiver);
     AssignedPartition* find(const Ack& ack);  // nullptr: of an assignment that is over
     void wait_for(const std::function<bool()>& done, TimePoint deadline);
 
@@ -63,19 +78,43 @@ class PollLoop final : private SourceEvents {
     void add_partition(int32_t partition);
     void ask_bounds_and_begin(const std::vector<int32_t>& partitions, std::vector<PartitionStart>& starts,
                               std::chrono::milliseconds timeout);
+    bool may_begin(const AssignedPartition& partition, TimePoint now) const;
+    StartQuestion question_of(const AssignedPartition& partition, const PartitionBounds& bounds) const;
     bool begin(AssignedPartition& partition, const PartitionBounds& bounds, PartitionStart& start);
+    bool join(AssignedPartition& partition, size_t i, const PartitionBounds& bounds);
+    void begin_share(AssignedPartition& partition, size_t i, int64_t offset);
+    void note_gaps(const std::vector<std::string>& gaps);
     void begin_late();
     // records flow
     bool drain_all();
     bool drain(AssignedPartition& partition);
-    bool has_credit() const;
-    void hand_over(Batch* batch);
+    // nullptr: no credit, or nothing new. `from` is where the batch begins.
+    Batch* read(PartitionQueue& queue, const std::shared_ptr<Assignment>& assignment, int64_t from, bool only_one, bool& more);
+    bool has_room(const AssignedPartition& partition, size_t i) const;
+    uint64_t most_bytes_owing() const;
+    void hand_over(Batch* batch, AssignedPartition& partition);
+    void give(Batch* batch, AssignedPartition& partition, size_t i);
+    // one falls behind, and catches up
+    bool let_stragglers_go(TimePoint now);
+    bool keeps_waiting(const AssignedPartition& partition, size_t i) const;
+    void fall_behind(AssignedPartition& partition, size_t i, int64_t next);
+    bool feed_those_behind();
+    bool feed(AssignedPartition& partition, size_t i);
+    bool begin_reading_for(size_t i);
+    void rejoin(AssignedPartition& partition, size_t i);
+    void stop_reading_for(AssignedPartition& partition, size_t i);
+    void serve_cursors();
+    uint64_t backlog_bytes(size_t i) const;
+    int64_t lag_of(size_t i) const;
+    void tell_of_processors();
+    void give_up_on(size_t i, std::string why);
     // partitions go
     void close_partitions(const std::vector<int32_t>& partitions, bool lost);
     // in between
     void housekeep(TimePoint now);
     void commit_dirty(bool wait);
     std::vector<int32_t> assigned() const;
+    int64_t log_end_of(const AssignedPartition& partition) const;
     void publish();
     void shut_down();
     void fail(std::string why);
@@ -91,7 +130,10 @@ class PollLoop final : private SourceEvents {
     SnapshotBoard& snapshots_;
 
     std::map<int32_t, AssignedPartition> partitions_;
-    std::vector<int> owing_;  // by worker: batches it has not given back
+    std::vector<Receiver> receivers_;          // by worker
+    size_t behind_ = 0;                        // shares that are
+    bool unsettled_ = false;                   // some partition or share has not begun
+    std::vector<std::future<void>> leaving_;   // cursors that are being destroyed
     size_t stopped_workers_ = 0;
     RecordParts parts_;
     int32_t drained_last_ = -1;  // partition: the next round begins after it
@@ -101,6 +143,7 @@ class PollLoop final : private SourceEvents {
     TimePoint next_commit_{};
     TimePoint next_log_ends_{};
     TimePoint next_publish_{};
+    TimePoint next_look_{};  // for stragglers
 };
 
 }  // namespace fetcher

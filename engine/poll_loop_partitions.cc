@@ -4,15 +4,15 @@
 #include <algorithm>
 
 #include "engine/poll_loop.h"
-#include "engine/start_offsets.h"
 
 namespace fetcher {
 namespace {
 
 // How long an assignment waits for the sinks, and for an answer of the broker, before it goes on without. Briefly while other partitions
-// flow, since nothing is drained meanwhile: begin_late() makes up for it.
+// flow, since nothing is drained meanwhile, and for processors that are not required: begin_late() makes up for it.
 constexpr std::chrono::milliseconds kOpenWait{2'000};
 constexpr std::chrono::milliseconds kBriefOpenWait{100};
+constexpr std::chrono::milliseconds kBestEffortCloseWait{1'000};
 constexpr std::chrono::milliseconds kAskTimeout{5'000};
 constexpr std::chrono::milliseconds kBriefAskTimeout{1'000};
 
@@ -27,11 +27,20 @@ using Severity = HealthReason::Severity;
 void PollLoop::on_assigned(const std::vector<int32_t>& partitions) {
     counters_.rebalances++;
     for (const int32_t p : partitions) add_partition(p);
-    const auto all_opened = [&] {
-        return !failure_.empty() || std::ranges::all_of(partitions, [&](int32_t p) { return partitions_.at(p).all_opened(); });
+    const auto opened = [&](bool only_required) {
+        if (!failure_.empty()) return true;
+        return std::ranges::all_of(partitions, [&](int32_t p) {
+            const auto& shares = partitions_.at(p).shares;
+            for (size_t i = 0; i < shares.size(); i++) {
+                if (shares[i].state != Share::State::opening || receivers_[i].failed()) continue;
+                if (receivers_[i].required || !only_required) return false;
+            }
+            return true;
+        });
     };
     const bool others_flow = partitions_.size() > partitions.size();
-    if (!partitions.empty()) wait_for(all_opened, Clock::now() + (others_flow ? kBriefOpenWait : kOpenWait));
+    if (!partitions.empty()) wait_for([&] { return opened(false); }, Clock::now() + kBriefOpenWait);
+    if (!others_flow && !opened(true)) wait_for([&] { return opened(true); }, Clock::now() + kOpenWait - kBriefOpenWait);
     std::vector<PartitionStart> starts;
     ask_bounds_and_begin(partitions, starts, others_flow ? kBriefAskTimeout : kAskTimeout);
     source_.assign(starts);
@@ -49,10 +58,10 @@ void PollLoop::add_partition(int32_t p) {
     partition.assignment->partition = p;
     partition.assignment->epoch = next_epoch++;
     partition.queue = source_.queue(p);
-    partition.positions.resize(workers_.size());
-    partition.opened.resize(workers_.size());
-    partition.to_open = workers_.size();
-    for (auto& worker : workers_) worker->lane().push({.kind = LaneItem::Kind::open, .assignment = partition.assignment});
+    partition.shares.resize(receivers_.size());
+    partition.patience = Clock::now() + kOpenWait;
+    unsettled_ = true;
+    for (auto& receiver : receivers_) receiver.give({.kind = LaneItem::Kind::open, .assignment = partition.assignment});
 }
 
 // Fills starts with every partition. One that cannot begin yet is assigned and not drained: begin_late() moves it.
@@ -65,43 +74,109 @@ void PollLoop::ask_bounds_and_begin(const std::vector<int32_t>& partitions, std:
         AssignedPartition& partition = partitions_.at(p);
         PartitionStart start{p, bounds ? bounds->at(p).high : kNotKnownYet};
         if (bounds) partition.first_end = bounds->at(p).high;
-        if (bounds && partition.all_opened()) begin(partition, bounds->at(p), start);
+        if (bounds && may_begin(partition, Clock::now())) begin(partition, bounds->at(p), start);
         starts.push_back(start);
     }
 }
 
+// With those whose sinks have answered, once the others have had their time.
+bool PollLoop::may_begin(const AssignedPartition& partition, TimePoint now) const {
+    bool any = false;
+    bool all = true;
+    for (size_t i = 0; i < receivers_.size(); i++) {
+        if (!receivers_[i].required) continue;
+        const bool opened = partition.shares[i].state == Share::State::opened;
+        any |= opened;
+        all &= opened;
+    }
+    return any && (all || now >= partition.patience);
+}
+
+StartQuestion PollLoop::question_of(const AssignedPartition& partition, const PartitionBounds& bounds) const {
+    const int32_t p = partition.assignment->partition;
+    return {p, options_.topic_id, bounds, options_.latest && p < options_.partitions, partition.first_end.value_or(bounds.high), {}};
+}
+
 // False after a failure. start.offset is where reading begins.
 bool PollLoop::begin(AssignedPartition& partition, const PartitionBounds& bounds, PartitionStart& start) {
-    const int32_t p = partition.assignment->partition;
-    const StartQuestion question{p,      options_.topic_id,   bounds, options_.latest && p < options_.partitions, partition.first_end.value_or(bounds.high),
-                                 partition.positions};
+    StartQuestion question = question_of(partition, bounds);
+    std::vector<size_t> beginning;
+    std::vector<bool> required;
+    for (size_t i = 0; i < receivers_.size(); i++) {
+        required.push_back(receivers_[i].required);
+        if (!receivers_[i].required || partition.shares[i].state != Share::State::opened) continue;
+        beginning.push_back(i);
+        question.positions.push_back(partition.shares[i].position);
+    }
     const auto decision = decide_start(question);
     if (!decision) {
         fail(decision.error().reason);
         return false;
     }
-    for (const auto& gap : decision->gaps) {
-        counters_.gaps++;
-        health_.set(Severity::noted, "offset_gap", gap);
-        spdlog::error("consumer {}: {} {}", options_.consumer_id, options_.topic, gap);
-    }
-    for (size_t i = 0; i < workers_.size(); i++) {
-        workers_[i]->lane().push({.kind = LaneItem::Kind::begin, .assignment = partition.assignment, .offset = decision->begin[i]});
-    }
-    partition.tracker.emplace(decision->begin);
+    note_gaps(decision->gaps);
+    partition.tracker.emplace(std::vector<int64_t>(receivers_.size(), OffsetTracker::kUnknown), std::move(required));
     partition.next_offset = start.offset = decision->read_from;
     partition.committed = partition.commit_asked = bounds.committed.value_or(-1);
     partition.asked_log_end = bounds.high;
     partition.state = AssignedPartition::State::flowing;
+    for (size_t n = 0; n < beginning.size(); n++) begin_share(partition, beginning[n], decision->begin[n]);
+    for (size_t i = 0; i < receivers_.size(); i++)
+        if (partition.shares[i].state == Share::State::opened && !join(partition, i, bounds)) return false;
     return true;
+}
+
+void PollLoop::note_gaps(const std::vector<std::string>& gaps) {
+    for (const auto& gap : gaps) {
+        counters_.gaps++;
+        health_.set(Severity::noted, "offset_gap", gap);
+        spdlog::error("consumer {}: {} {}", options_.consumer_id, options_.topic, gap);
+    }
+}
+
+// A processor comes to a partition that flows: at its own position, behind the others if need be. One that is not required begins where
+// they are. False after a failure of the consumer.
+bool PollLoop::join(AssignedPartition& partition, size_t i, const PartitionBounds& bounds) {
+    Receiver& receiver = receivers_[i];
+    if (receiver.failed()) return true;
+    StartQuestion question = question_of(partition, bounds);
+    question.positions.push_back(partition.shares[i].position);
+    const auto decision = decide_start(question);
+    if (!decision) {
+        receiver.required ? fail(decision.error().reason) : give_up_on(i, decision.error().reason);
+        return !receiver.required;
+    }
+    note_gaps(decision->gaps);
+    int64_t offset = decision->begin.front();
+    if (!receiver.required && offset < partition.next_offset) {
+        receiver.dropped += static_cast<uint64_t>(partition.next_offset - offset);
+        offset = partition.next_offset;
+    }
+    begin_share(partition, i, offset);
+    return true;
+}
+
+void PollLoop::begin_share(AssignedPartition& partition, size_t i, int64_t offset) {
+    receivers_[i].give({.kind = LaneItem::Kind::begin, .assignment = partition.assignment, .offset = offset});
+    partition.tracker->durable(i, offset);
+    partition.shares[i].state = Share::State::sharing;
+    if (offset < partition.next_offset) fall_behind(partition, i, offset);
 }
 
 // Those whose sinks or broker did not answer while they were assigned.
 void PollLoop::begin_late() {
-    if (Clock::now() < next_late_begin_) return;
+    const auto now = Clock::now();
+    if (!unsettled_ || now < next_late_begin_) return;
     std::vector<int32_t> ready;
+    unsettled_ = false;
     for (const auto& [p, partition] : partitions_) {
-        if (partition.state == AssignedPartition::State::opening && partition.all_opened()) ready.push_back(p);
+        using State = AssignedPartition::State;
+        const auto has = [&](Share::State state) {
+            for (size_t i = 0; i < receivers_.size(); i++)
+                if (partition.shares[i].state == state && !receivers_[i].failed()) return true;
+            return false;
+        };
+        unsettled_ |= partition.state == State::opening || has(Share::State::opening) || has(Share::State::opened);
+        if (partition.state == State::opening ? may_begin(partition, now) : has(Share::State::opened)) ready.push_back(p);
     }
     if (ready.empty()) return;
     const auto bounds = source_.bounds(ready, kBriefAskTimeout);
@@ -111,8 +186,14 @@ void PollLoop::begin_late() {
         return;
     }
     for (const int32_t p : ready) {
+        AssignedPartition& partition = partitions_.at(p);
+        if (partition.state == AssignedPartition::State::flowing) {
+            for (size_t i = 0; i < receivers_.size(); i++)
+                if (partition.shares[i].state == Share::State::opened && !join(partition, i, bounds->at(p))) return;
+            continue;
+        }
         PartitionStart start{p, 0};
-        if (!begin(partitions_.at(p), bounds->at(p), start)) return;
+        if (!begin(partition, bounds->at(p), start)) return;
         if (const auto sought = source_.seek(start, kBriefAskTimeout); !sought) return fail(sought.error().reason);
     }
 }
@@ -135,21 +216,29 @@ void PollLoop::close_partitions(const std::vector<int32_t>& partitions, bool los
         if (it == partitions_.end()) continue;
         AssignedPartition& partition = it->second;
         partition.state = AssignedPartition::State::closing;
-        partition.to_close = workers_.size();
         partition.assignment->closing.store(true, std::memory_order_release);
+        partition.to_close = receivers_.size();
+        partition.required_to_close = static_cast<size_t>(std::ranges::count(receivers_, true, &Receiver::required));
+        for (size_t i = 0; i < receivers_.size(); i++) stop_reading_for(partition, i);
         if (lost) partition.assignment->revoked.store(true, std::memory_order_release);
-        for (auto& worker : workers_) worker->lane().push({.kind = LaneItem::Kind::close, .assignment = partition.assignment});
+        for (auto& receiver : receivers_) receiver.give({.kind = LaneItem::Kind::close, .assignment = partition.assignment});
         closing.push_back(&partition);
     }
     if (closing.empty()) return;
-    const auto all_closed = [&] { return std::ranges::all_of(closing, [](const auto* p) { return p->to_close == 0; }); };
-    wait_for(all_closed, Clock::now() + options_.drain_timeout);
+    const auto all_closed = [&](size_t AssignedPartition::*to_close) {
+        return [&closing, to_close] { return std::ranges::all_of(closing, [&](const auto* p) { return p->*to_close == 0; }); };
+    };
+    const auto until = Clock::now() + options_.drain_timeout;
+    const auto required_closed = all_closed(&AssignedPartition::required_to_close);
+    wait_for(all_closed(&AssignedPartition::to_close), std::min(until, Clock::now() + kBestEffortCloseWait));
+    if (!required_closed()) wait_for(required_closed, until);
     for (auto* partition : closing) partition->assignment->revoked.store(true, std::memory_order_release);
-    for (auto& worker : workers_) worker->lane().wake();
+    for (auto& receiver : receivers_) receiver.worker->lane().wake();
     if (!lost) commit_dirty(true);
     for (const int32_t p : partitions) partitions_.erase(p);
     // What stood in the way may have gone with them; a sink that is still stuck says so again at its next try.
-    for (const auto& id : options_.processor_ids) health_.clear_processor(id);
+    for (const auto& receiver : receivers_)
+        if (!receiver.failed()) health_.clear_processor(receiver.id);
 }
 
 }  // namespace fetcher

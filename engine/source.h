@@ -78,6 +78,7 @@ class Source {
     // Waits up to the timeout for an answer; transient while broker or topic are missing, fatal where the broker lets nobody in with this
     // password, certificate or role.
     virtual Result<TopicInfo> find_topic(std::chrono::milliseconds timeout) = 0;
+    // Joins the group, if it is to be a member; events come from now on.
     virtual Result<void> subscribe(SourceEvents& events) = 0;
     // Serves rebalances, errors and answers that have arrived; never waits for more.
     virtual void serve() = 0;

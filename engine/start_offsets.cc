@@ -59,7 +59,11 @@ Result<StartDecision> decide_start(const StartQuestion& q) {
         if (!begin) return tl::unexpected(begin.error());
         decision.begin.push_back(*begin);
     }
-    decision.read_from = *std::ranges::min_element(decision.begin);
+    const int64_t highest = *std::ranges::max_element(decision.begin);
+    decision.read_from = highest;
+    for (const int64_t begin : decision.begin)
+        if (highest - begin <= kFarApart) decision.read_from = std::min(decision.read_from, begin);
+    for (const int64_t begin : decision.begin) decision.behind.push_back(begin < decision.read_from);
     std::ranges::sort(decision.gaps);
     decision.gaps.erase(std::unique(decision.gaps.begin(), decision.gaps.end()), decision.gaps.end());
     return decision;

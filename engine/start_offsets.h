@@ -1,7 +1,8 @@
 // Where delivery of a partition begins: the decision alone, without I/O, so that every case has a test.
 //
 // Each processor begins at its sink's own position, or at the group's committed offset where it has none, or where auto_offset_reset says.
-// Reading begins at the lowest of them. What cannot be trusted is refused or told, never papered over.
+// Reading begins at the lowest of them, but those that lie far below the highest do not make it wait: they begin behind, each with a
+// reading of its own. What cannot be trusted is refused or told, never papered over.
 // Thread: any
 #pragma once
 
@@ -16,6 +17,8 @@
 
 namespace fetcher {
 
+constexpr int64_t kFarApart = 100'000;  // offsets
+
 struct StartQuestion {
     int32_t partition = 0;
     std::string topic_id;                            // now; empty: not known
@@ -28,6 +31,7 @@ struct StartQuestion {
 struct StartDecision {
     int64_t read_from = 0;
     std::vector<int64_t> begin;     // of each processor: it sees nothing below
+    std::vector<bool> behind;       // of each: it begins below read_from
     std::vector<std::string> gaps;  // records that are gone for good, or a topic that is a new one: each a sentence for a person
 };
 

@@ -1,7 +1,9 @@
 // A processor whose sink is in memory and outlives it, and that a test can cork, refuse or break.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <stdexcept>
@@ -59,6 +61,23 @@ class FakeStore {
         corked_ = false;
         changed_.notify_all();
     }
+    // write() takes at least this long.
+    void take_time(std::chrono::milliseconds time) {
+        const std::lock_guard lock(mutex_);
+        time_ = time;
+    }
+    // Batches of this partition are held until release_partition(); then all of them are written.
+    void hold_partition(int32_t partition) {
+        const std::lock_guard lock(mutex_);
+        held_partition_ = partition;
+    }
+    void release_partition() {
+        const std::lock_guard lock(mutex_);
+        held_partition_ = -1;
+        for (const auto& deliver : held_) deliver();
+        held_.clear();
+        changed_.notify_all();
+    }
     bool keeps_position = true;
     std::string throws;  // write() throws this
     bool holds = false;  // batches are held, and given back even before write() returns
@@ -73,6 +92,9 @@ class FakeStore {
     int write_answers_ = 0;
     int refused_opens_ = 0;
     bool corked_ = false;
+    std::chrono::milliseconds time_{0};
+    int32_t held_partition_ = -1;
+    std::vector<std::function<void()>> held_;
 };
 
 class FakeSink final : public Processor {
@@ -97,11 +119,16 @@ class FakeSink final : public Processor {
             store_.write_answers_--;
             return store_.write_answer_;
         }
-        for (size_t i = first; i < batch.size(); i++) {
-            const Record record = batch.record(i);
-            store_.rows_.push_back({batch.partition(), record.offset(), std::string(record.value().value_or("<null>"))});
+        if (store_.time_ > std::chrono::milliseconds(0)) store_.changed_.wait_for(lock, store_.time_, [] { return false; });
+        if (batch.partition() == store_.held_partition_) {
+            store_.held_.push_back([this, &batch, first] {
+                keep(batch, first);
+                acks_->durable(batch.assignment_ptr(), batch.next_offset());
+                acks_->give_back(batch);
+            });
+            return Outcome::held();
         }
-        store_.positions_[batch.partition()].next_offset = batch.next_offset();
+        keep(batch, first);
         store_.changed_.notify_all();
         if (store_.holds) {
             acks_->durable(batch.assignment_ptr(), batch.next_offset());
@@ -113,6 +140,14 @@ class FakeSink final : public Processor {
     void close(const Assignment&) override {}
 
   private:
+    void keep(const Batch& batch, size_t first) {
+        for (size_t i = first; i < batch.size(); i++) {
+            const Record record = batch.record(i);
+            store_.rows_.push_back({batch.partition(), record.offset(), std::string(record.value().value_or("<null>"))});
+        }
+        store_.positions_[batch.partition()].next_offset = batch.next_offset();
+    }
+
     FakeStore& store_;
     Acks* acks_ = nullptr;
 };

@@ -62,6 +62,37 @@ class FakeSource final : public Source {
         const std::lock_guard lock(mutex_);
         return closed_;
     }
+    size_t cursors() const {  // second readings that exist
+        const std::lock_guard lock(mutex_);
+        return cursors_;
+    }
+    size_t cursors_made() const {
+        const std::lock_guard lock(mutex_);
+        return cursors_made_;
+    }
+    size_t drained_by_cursors() const {
+        const std::lock_guard lock(mutex_);
+        return drained_by_cursors_;
+    }
+    void refuse_cursors(int times) {
+        const std::lock_guard lock(mutex_);
+        refused_cursors_ = times;
+    }
+    // The cursors' queues stay empty meanwhile.
+    void stop_cursors(bool stop) {
+        const std::lock_guard lock(mutex_);
+        cursors_stopped_ = stop;
+        doorbell_.ring();
+    }
+    // A second reading of the same records, at a position of its own and without a group.
+    Result<std::unique_ptr<Source>> make_cursor() {
+        const std::lock_guard lock(mutex_);
+        if (refused_cursors_ > 0) {
+            refused_cursors_--;
+            return transient("the test has no second cursor");
+        }
+        return std::make_unique<CursorSource>(*this);
+    }
     size_t drained() const {
         const std::lock_guard lock(mutex_);
         return drained_;
@@ -119,7 +150,10 @@ class FakeSource final : public Source {
         answer_commit(offsets, take_commit(offsets), *sink_);
         return {};
     }
-    int64_t fetched_log_end(int32_t) override { return -1; }
+    int64_t fetched_log_end(int32_t partition) override {
+        const std::lock_guard lock(mutex_);
+        return logs_[partition].end;
+    }
     void ask_log_ends(const std::vector<int32_t>&) override {}
     void close(std::chrono::milliseconds) override {
         const std::lock_guard lock(mutex_);
@@ -157,6 +191,73 @@ class FakeSource final : public Source {
         const int32_t partition_;
     };
 
+    class CursorSource final : public Source {
+      public:
+        explicit CursorSource(FakeSource& from) : from_(from) {
+            from_.cursors_++;
+            from_.cursors_made_++;
+        }
+        ~CursorSource() override {
+            const std::lock_guard lock(from_.mutex_);
+            from_.cursors_--;
+        }
+        Result<TopicInfo> find_topic(std::chrono::milliseconds) override { return TopicInfo{1, ""}; }
+        Result<void> subscribe(SourceEvents&) override { return {}; }
+        void serve() override {}
+        Result<std::map<int32_t, PartitionBounds>> bounds(const std::vector<int32_t>&, std::chrono::milliseconds) override {
+            return transient("a cursor has no group to ask for");
+        }
+        std::unique_ptr<PartitionQueue> queue(int32_t partition) override { return std::make_unique<CursorQueue>(*this, partition); }
+        void assign(const std::vector<PartitionStart>& starts) override {
+            for (const auto& start : starts) positions_[start.partition] = start.offset;
+        }
+        void unassign(const std::vector<int32_t>& partitions) override {
+            for (const int32_t p : partitions) positions_.erase(p);
+        }
+        Result<void> seek(const PartitionStart&, std::chrono::milliseconds) override { return {}; }
+        void commit_async(const std::vector<PartitionStart>&) override { FETCHER_INVARIANT(false, "a cursor commits nothing"); }
+        Result<void> commit(const std::vector<PartitionStart>&, std::chrono::milliseconds) override { return transient("a cursor commits nothing"); }
+        int64_t fetched_log_end(int32_t) override { return -1; }
+        void ask_log_ends(const std::vector<int32_t>&) override {}
+        void close(std::chrono::milliseconds) override {}
+
+      private:
+        friend class FakeSource;
+        FakeSource& from_;
+        std::map<int32_t, int64_t> positions_;
+    };
+    class CursorQueue final : public PartitionQueue {
+      public:
+        CursorQueue(CursorSource& cursor, int32_t partition) : cursor_(cursor), partition_(partition) {}
+        DrainResult drain(Batch& batch, RecordParts, size_t target_bytes) override {
+            FakeSource& from = cursor_.from_;
+            const std::lock_guard lock(from.mutex_);
+            const auto position = cursor_.positions_.find(partition_);
+            FETCHER_INVARIANT(position != cursor_.positions_.end(), "only what is assigned is drained");
+            auto& log = from.logs_[partition_];
+            DrainResult result;
+            if (from.cursors_stopped_) return result;
+            if (position->second < log.low) {
+                result.error = transient("OFFSET_OUT_OF_RANGE").value();
+                return result;
+            }
+            for (auto it = log.records.lower_bound(position->second); it != log.records.end(); ++it) {
+                if (batch.filled_bytes() >= target_bytes) {
+                    result.more = true;
+                    break;
+                }
+                batch.add(it->first, 1'000, it->second);
+                position->second = it->first + 1;
+                from.drained_by_cursors_++;
+            }
+            return result;
+        }
+
+      private:
+        CursorSource& cursor_;
+        const int32_t partition_;
+    };
+
     bool take_commit(const std::vector<PartitionStart>& offsets) {
         const std::lock_guard lock(mutex_);
         if (failing_commits_) return false;
@@ -177,6 +278,11 @@ class FakeSource final : public Source {
     bool failing_commits_ = false;
     bool closed_ = false;
     size_t drained_ = 0;
+    size_t cursors_ = 0;
+    size_t cursors_made_ = 0;
+    size_t drained_by_cursors_ = 0;
+    int refused_cursors_ = 0;
+    bool cursors_stopped_ = false;
 };
 
 }  // namespace fetcher::testing

@@ -1,108 +1,18 @@
 // The poll loop and its workers, real threads and queues, between a scripted source and sinks in memory.
-#include "engine/poll_loop.h"
-
 #include <gtest/gtest.h>
 
 #include <thread>
 
-#include "tests/fakes/fake_sink.h"
-#include "tests/fakes/fake_source.h"
+#include "tests/fakes/running_loop.h"
 
 namespace fetcher {
 namespace {
 
-using testing::FakeSink;
-using testing::FakeSource;
+using testing::append_numbers;
+using testing::expect_exact;
 using testing::FakeStore;
+using testing::RunningLoop;
 using namespace std::chrono_literals;
-
-class RunningLoop {
-  public:
-    explicit RunningLoop(std::vector<FakeStore*> stores, std::chrono::milliseconds drain_timeout = 2s, bool latest = false)
-        : source(bell_), acks_(bell_) {
-        PollLoopOptions options;
-        options.consumer_id = "c";
-        options.topic = "t";
-        options.group = "g";
-        options.commit_interval = 10ms;
-        options.drain_timeout = drain_timeout;
-        options.latest = latest;
-        for (uint32_t i = 0; i < stores.size(); i++) {
-            workers_.push_back(std::make_unique<Worker>(i, "w", std::make_unique<FakeSink>(*stores[i]), acks_));
-            options.processor_ids.push_back("p" + std::to_string(i));
-            workers_.back()->start();
-        }
-        thread_ = std::thread([this, options] {
-            MemoryBudget::Member member(budget_);
-            {
-                PollLoop loop(options, source, workers_, acks_, bell_, member, health_, board_);
-                failure = loop.run(stop_);
-            }
-            workers_.clear();
-            finished_ = true;
-        });
-    }
-    ~RunningLoop() { stop(); }
-
-    void stop() {
-        stop_ = true;
-        bell_.ring();
-        if (thread_.joinable()) thread_.join();
-    }
-    PipelineSnapshot snapshot() const { return board_.read(); }
-    bool wait_for(const std::function<bool()>& done) const {
-        const auto until = Clock::now() + 20s;
-        while (!done()) {
-            if (Clock::now() > until) return false;
-            std::this_thread::sleep_for(1ms);
-        }
-        return true;
-    }
-    bool wait_finished() const {
-        return wait_for([&] { return finished_.load(); });
-    }
-    bool wait_reason(const std::string& code) const {
-        return wait_for([&] {
-            for (const auto& reason : snapshot().reasons) {
-                if (reason.code == code) return true;
-            }
-            return false;
-        });
-    }
-
-  private:
-    Doorbell bell_;
-
-  public:
-    FakeSource source;
-    std::string failure;
-
-  private:
-    AckQueue acks_;
-    MemoryBudget budget_{64 << 20};
-    HealthBoard health_;
-    SnapshotBoard board_;
-    std::vector<std::unique_ptr<Worker>> workers_;
-    std::atomic<bool> stop_{false};
-    std::atomic<bool> finished_{false};
-    std::thread thread_;
-};
-
-void append_numbers(FakeSource& source, int32_t partition, int64_t from, int64_t to) {
-    for (int64_t offset = from; offset < to; offset++) source.append(partition, offset, std::to_string(offset));
-}
-
-// Every offset of [from, to) once and in order.
-void expect_exact(const FakeStore& store, int32_t partition, int64_t from, int64_t to) {
-    int64_t next = from;
-    for (const auto& row : store.rows()) {
-        if (row.partition != partition) continue;
-        ASSERT_EQ(row.offset, next);
-        ASSERT_EQ(row.value, std::to_string(next));
-        next++;
-    }
-    ASSERT_EQ(next, to);
-}
 
 TEST(PollLoop, DeliversEveryRecordOnceInOrderAndCommitsWhatIsDurable) {
     FakeStore store;

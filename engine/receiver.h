@@ -1,0 +1,35 @@
+// Receiver: the poll thread's state of one processor of the consumer.
+// Thread: poll
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "engine/cursor.h"
+#include "engine/worker.h"
+
+namespace fetcher {
+
+struct Receiver {
+    Worker* worker = nullptr;
+    std::string id;
+    // False: it gets what it can take in time and no more. It holds up neither the others nor the commits, and its failure ends nothing.
+    bool required = true;
+
+    int owing = 0;             // batches it has not given back
+    uint64_t owing_bytes = 0;  // of their buffers
+    Clock::time_point heard{};   // when it last gave one back
+    uint64_t dropped = 0;      // best effort: records it was not given, or gave back unwritten
+    std::string failure;       // best effort: why it takes nothing any more; empty: it does
+
+    size_t behind = 0;               // partitions in which it is behind
+    std::unique_ptr<Cursor> cursor;  // of its own, while one of them is read for it
+    Clock::time_point next_cursor_try{};
+
+    bool failed() const { return !failure.empty(); }
+    void give(LaneItem item) { worker->lane().push(std::move(item)); }
+};
+
+}  // namespace fetcher

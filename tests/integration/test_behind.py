@@ -1,0 +1,89 @@
+"""A processor that cannot keep up holds up no other of its consumer: it falls behind, and catches up by a reading of its own."""
+
+import time
+
+import pytest
+
+from harness import paths, process, records
+from harness.database import Database, TableFlow
+from harness.flow import FileFlow
+from harness.knobs import knob
+from harness.records import Stream
+from harness.waiting import wait_until
+
+PARTITIONS = 4
+MIB = 1 << 20
+
+
+def reasons(server, consumer):
+    return [reason["code"] for reason in server.consumer(consumer)["health"]["reasons"]]
+
+
+def processor(server, consumer, which):
+    return server.consumer(consumer)["metrics"]["processors"][which]
+
+
+@pytest.mark.timeout(180)
+def test_a_database_that_is_away_costs_the_file_beside_it_nothing(cluster, group, postgres_server, make_server, out_folder):
+    """Away under load, for much more than the lanes hold, with a kill -9 of the server meanwhile: the file goes on. Then the table catches up."""
+    database = Database(postgres_server.make_database())
+    topic = cluster.make_topic("away", PARTITIONS)
+    stream = Stream(cluster.servers, topic, PARTITIONS)
+    table = TableFlow(cluster, stream, group, database, out_folder)
+    file = FileFlow(cluster, stream, group, out_folder / "beside.log")
+    server = make_server(roots=str(out_folder)).start()
+    consumer = server.create(cluster, topic, group, [("file_sink", {"file_path": file.path}), ("database_sync", {"db_dsn": table.dsn})])
+    goes_on = lambda more, why: (lambda seen: wait_until(lambda: file.size() > seen + more, 20, why))(file.size())
+    with stream.sending(rate=100_000) as _:
+        wait_until(lambda: table.total() > 50_000, 30, "rows flow")
+        database.close()
+        postgres_server.stop()
+        try:
+            wait_until(lambda: "behind" in reasons(server, consumer), 20, lambda: f"it falls behind: {reasons(server, consumer)}")
+            goes_on(20 * MIB, "the file goes on")
+            seen = server.consumer(consumer)
+            assert seen["status"] == "ACTIVE" and seen["health"]["state"] == "degraded", seen["health"]
+            server.kill9()
+            server.start()
+            goes_on(20 * MIB, "the file goes on after a kill, although the database cannot even be opened")
+            seen = server.wait_status(consumer, "ACTIVE", 20)
+            assert "sink_blocked" in reasons(server, consumer), seen["health"]
+        finally:
+            postgres_server.start()
+        wait_until(lambda: "sink_blocked" not in reasons(server, consumer), 20, "the database is open")
+    table.wait_complete(60)
+    file.wait_complete(30)
+    table.wait_committed()
+    wait_until(lambda: server.consumer(consumer)["health"]["state"] == "ok", 20, lambda: reasons(server, consumer))
+    assert processor(server, consumer, 1)["lag"] == 0
+    assert server.consumer(consumer)["metrics"]["restarts"] == 0
+
+
+@pytest.mark.timeout(180)
+def test_a_slow_processor_with_more_backlog_than_memory_lets_the_others_go(cluster, group, make_server):
+    server = make_server(binary=paths.TESTING_BINARY, MEMORY_BUDGET="16MiB").start()
+    count, size = knob("SLOW_RECORDS", 30_000), 4096
+    topic = cluster.make_topic("backlog", PARTITIONS)
+    stream = Stream(cluster.servers, topic, PARTITIONS, size=size)
+    file = FileFlow(cluster, stream, group, server.out / "flow.log")
+    slow_file = server.out / "slow.log"
+    stream.send(count // PARTITIONS)
+    delay = knob("SLOW_DELAY_US", 500)
+    idle = process.rss_bytes(server.pid)
+    begin = time.monotonic()
+    consumer = server.create(cluster, topic, group, [
+        ("file_sink", {"file_path": file.path}),
+        ("test_slow", {"delay_us_per_record": delay, "output_file": str(slow_file)}),
+    ])
+    wait_until(lambda: sum(file.durable().values()) == stream.total, 60, lambda: f"the file has everything: {file.durable()}")
+    file_seconds = time.monotonic() - begin
+    assert slow_file.stat().st_size < stream.total * (size + 1) * 0.9, "the slow one has not"
+    assert "behind" in reasons(server, consumer)
+    wait_until(lambda: slow_file.stat().st_size == stream.total * (size + 1), count * delay / 1e6 * 2 + 30, "the slow one has everything")
+    records.assert_exact([str(slow_file)], stream)
+    file.wait_complete(10)
+    file.wait_committed()
+    wait_until(lambda: server.consumer(consumer)["health"]["state"] == "ok", 20, lambda: reasons(server, consumer))
+    peak = process.peak_rss_bytes(server.pid)
+    print(f"the file took {file_seconds:.1f} s, the slow one {time.monotonic() - begin:.1f} s, peak RSS {peak / MIB:.0f} MiB, idle {idle / MIB:.0f} MiB")
+    assert peak - idle < 16 * MIB + 48 * MIB, f"peak {peak / MIB:.0f} MiB, idle {idle / MIB:.0f} MiB, budget 16 MiB"
