@@ -12,7 +12,7 @@ namespace fetcher {
 
 struct RetryPolicy {
     std::chrono::milliseconds initial{100};
-    std::chrono::milliseconds max{10'000};
+    std::chrono::milliseconds max{5'000};
     double jitter = 0.5;  // up to which part of a pause is left out, at random: 0 to 1
     // How long a sink may fail without a success between before the consumer goes to ERROR; nullopt: never.
     std::optional<std::chrono::milliseconds> give_up_after;

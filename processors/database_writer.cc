@@ -12,8 +12,7 @@ using std::chrono::milliseconds;
 using Kind = DatabaseFailure::Kind;
 
 constexpr std::chrono::seconds kSilence{60};
-constexpr milliseconds kFirstRetry{100};
-constexpr milliseconds kLongestRetry{2'000};
+constexpr milliseconds kLookAgain{2'000};  // after a look that failed
 constexpr milliseconds kPatience{2'000};  // how long the worker waits for room or the end before it is told why
 constexpr std::chrono::seconds kLossLook{10};  // how often positions are looked at
 constexpr milliseconds kLook{50};         // how soon a waiting worker sees that its partition is revoked
@@ -30,8 +29,9 @@ DatabaseFailure lost(int32_t partition) {
 
 }  // namespace
 
-DatabaseWriter::DatabaseWriter(const DatabaseConnector& connector, Acks& acks, BlockTransaction transaction, BlockLimits limits)
-    : connector_(connector), acks_(acks), transaction_(std::move(transaction)), limits_(limits), keeps_refused_(acks.keeps_refused()),
+DatabaseWriter::DatabaseWriter(const DatabaseConnector& connector, Acks& acks, BlockTransaction transaction, BlockLimits limits,
+                               const RetryPolicy& retry)
+    : connector_(connector), acks_(acks), transaction_(std::move(transaction)), limits_(limits), retry_(retry), keeps_refused_(acks.keeps_refused()),
       thread_([this] { run(); }) {
     pthread_setname_np(thread_.native_handle(), "database_sync+");
 }
@@ -137,7 +137,7 @@ void DatabaseWriter::run() {
 }
 
 void DatabaseWriter::deliver() {
-    Backoff backoff(kFirstRetry, kLongestRetry);
+    Backoff backoff(retry_);
     std::optional<std::string> end;  // why the consumer ends once the block is written
     fenced_since_.reset();
     while (sending_.drop_revoked()) {
@@ -262,12 +262,12 @@ void DatabaseWriter::look_while_idle() {
         if (std::exchange(told_away_, false)) acks_.recovered();
         return;
     }
-    next_look_ = Clock::now() + kLongestRetry;
+    next_look_ = Clock::now() + kLookAgain;
     if (looked.error().kind == Kind::stopped) return;
     if (looked.error().kind == Kind::fatal || looked.error().kind == Kind::row) return give_up(looked.error());
     if (looked.error().kind == Kind::connection) connection_.reset();
     told_away_ = true;
-    acks_.retrying(looked.error().words, std::chrono::system_clock::now() + kLongestRetry);
+    acks_.retrying(looked.error().words, std::chrono::system_clock::now() + kLookAgain);
 }
 
 void DatabaseWriter::acknowledge() {

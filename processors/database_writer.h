@@ -35,7 +35,7 @@ struct BlockLimits {
 class DatabaseWriter {
   public:
     // connector and acks outlive it.
-    DatabaseWriter(const DatabaseConnector& connector, Acks& acks, BlockTransaction transaction, BlockLimits limits);
+    DatabaseWriter(const DatabaseConnector& connector, Acks& acks, BlockTransaction transaction, BlockLimits limits, const RetryPolicy& retry);
     ~DatabaseWriter();  // breaks off whatever it is doing
 
     // The position of the assignment's partition is stored as `next` (nullopt: not yet) under this topic id. From now on it is looked at
@@ -82,6 +82,7 @@ class DatabaseWriter {
     Acks& acks_;
     const BlockTransaction transaction_;
     const BlockLimits limits_;
+    const RetryPolicy retry_;
     const bool keeps_refused_;
     StopSignal stop_;
 

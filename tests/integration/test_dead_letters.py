@@ -184,7 +184,7 @@ def test_the_fields_are_checked_kept_and_shown(make_api):
     server = make_api()
     shown = server.expect(201, "POST", "/api/consumers", consumer_body(server))
     assert shown["dead_letter"] is None and shown["processor_configs"][0]["required"] is True
-    assert shown["retry"] == {"initial": "100ms", "max": "10s", "jitter": 0.5, "give_up_after": None}
+    assert shown["retry"] == {"initial": "100ms", "max": "5s", "jitter": 0.5, "give_up_after": None}
     assert shown["restart"] == {"initial": "1s", "max": "60s", "attempts": None}
 
     wrong = {
@@ -206,9 +206,9 @@ def test_the_fields_are_checked_kept_and_shown(make_api):
     assert_problem(server.api("POST", "/api/consumers", best_effort), 422, "/processor_configs")
 
     path = f"/api/consumers/{shown['consumer_id']}"
-    fields = {"dead_letter": {"topic": "letters"}, "retry": {"max": "5s"}, "restart": {"attempts": 3}}
+    fields = {"dead_letter": {"topic": "letters"}, "retry": {"max": "7s"}, "restart": {"attempts": 3}}
     changed = server.expect(200, "PUT", path, fields)
-    assert changed["dead_letter"] == {"topic": "letters"} and changed["retry"]["max"] == "5s" and changed["restart"]["attempts"] == 3
+    assert changed["dead_letter"] == {"topic": "letters"} and changed["retry"]["max"] == "7s" and changed["restart"]["attempts"] == 3
     # What an answer shows can be sent back and changes nothing.
     again = server.expect(200, "PUT", path, {name: changed[name] for name in ("dead_letter", "retry", "restart")})
     assert again["retry"] == changed["retry"] and again["restart"] == changed["restart"]
