@@ -197,6 +197,9 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::create(const KafkaSourceOption
         {"fetch.max.bytes", std::to_string(16 << 20)},
         {"topic.metadata.refresh.interval.ms", "10000"},
         {"reconnect.backoff.max.ms", "2000"},
+        // Where connections are made only when they are needed, librdkafka 2.14 makes thousands a second, without its backoff, for a question about
+        // offsets while no broker answers.
+        {"enable.sparse.connections", "false"},
         {"socket.nagle.disable", "true"},
         {"socket.keepalive.enable", "true"},
     };

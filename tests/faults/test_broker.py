@@ -1,5 +1,6 @@
 """The broker is killed and comes back under load."""
 
+import pathlib
 import time
 
 import pytest
@@ -56,3 +57,25 @@ def test_server_and_broker_killed_together_cost_nothing(make_server, own_broker,
         wait_until(lambda: flow.size() > size, 60, "records flow again")
     flow.wait_complete(60)
     flow.wait_committed(30)
+
+
+def refused_connections():
+    """Of this machine, since it started."""
+    names, values = [line.split() for line in pathlib.Path("/proc/net/snmp").read_text().splitlines() if line.startswith("Tcp:")]
+    return int(values[names.index("AttemptFails")])
+
+
+@pytest.mark.timeout(120)
+def test_a_broker_that_is_away_is_not_stormed_with_connections(make_server, own_broker, group):
+    topic = own_broker.make_topic("away", 2)
+    server = make_server(servers_address=own_broker.servers).start()
+    consumer = server.create_file_sink(own_broker, topic, group, server.out / "away.log")
+    wait_until(lambda: len(server.consumer(consumer)["metrics"]["partitions"]) == 2, 30, "it has its partitions")
+    own_broker.kill9()
+    wait_until(lambda: server.consumer(consumer)["health"]["reasons"], 30, "it says that the broker is away")
+    before = refused_connections()
+    time.sleep(20)  # long enough that several questions to the broker have been asked in vain
+    refused = refused_connections() - before
+    assert refused < 20_000, f"{refused} connections in 20 s"  # with what else runs here; a storm makes twenty times as many
+    own_broker.start()
+    wait_until(lambda: server.consumer(consumer)["health"]["state"] == "ok", 60, lambda: f"well again: {server.consumer(consumer)}")
