@@ -23,11 +23,10 @@ PollLoop::PollLoop(PollLoopOptions options, Source& source, std::vector<std::uni
       // A worker that is stuck with a full lane leaves the others as many as they would have without it.
       pool_(memory, std::max(BatchPool::kMaxBatches, workers.size() * Lane::kDepth)), memory_(memory), health_(health), snapshots_(snapshots) {
     for (size_t i = 0; i < workers_.size(); i++) {
-        parts_.keys |= workers_[i]->parts().keys;
-        parts_.headers |= workers_[i]->parts().headers;
         Receiver& receiver = receivers_.emplace_back();
         receiver.worker = workers_[i].get();
         receiver.id = options_.processor_ids[i];
+        receiver.parts = workers_[i]->parts();
         receiver.required = options_.required.empty() || options_.required[i];
     }
     FETCHER_INVARIANT(std::ranges::any_of(receivers_, &Receiver::required), "a consumer has at least one processor that is required");
@@ -177,12 +176,12 @@ bool PollLoop::drain_all() {
     return moved;
 }
 
-Batch* PollLoop::read(PartitionQueue& queue, const std::shared_ptr<Assignment>& assignment, int64_t from, bool only_one, bool& more) {
+Batch* PollLoop::read(PartitionQueue& queue, const std::shared_ptr<Assignment>& assignment, int64_t from, RecordParts parts, bool only_one, bool& more) {
     Batch* batch = pool_.try_take(only_one);
     if (!batch) return nullptr;
     const size_t capacity = batch->capacity_bytes();
     batch->begin(assignment, from);
-    const DrainResult drained = queue.drain(*batch, parts_, BatchPool::kTargetBytes);
+    const DrainResult drained = queue.drain(*batch, parts, BatchPool::kTargetBytes);
     pool_.account(batch, capacity);
     more = drained.more;
     if (drained.error) fail("partition " + std::to_string(assignment->partition) + ": " + drained.error->reason);
@@ -193,12 +192,17 @@ Batch* PollLoop::read(PartitionQueue& queue, const std::shared_ptr<Assignment>& 
 
 bool PollLoop::drain(AssignedPartition& partition) {
     bool only_one = true;
+    RecordParts parts;  // keys and headers are copied only while somebody shares who wants them
     for (size_t i = 0; i < receivers_.size(); i++) {
-        if (partition.shares[i].state != Share::State::sharing || !receivers_[i].required) continue;
+        const Receiver& receiver = receivers_[i];
+        if (partition.shares[i].state != Share::State::sharing || receiver.failed()) continue;
+        parts.keys |= receiver.parts.keys;
+        parts.headers |= receiver.parts.headers;
+        if (!receiver.required) continue;
         if (!has_room(partition, i)) return false;
-        only_one &= receivers_[i].owing == 0;
+        only_one &= receiver.owing == 0;
     }
-    Batch* batch = read(*partition.queue, partition.assignment, partition.next_offset, only_one, partition.more);
+    Batch* batch = read(*partition.queue, partition.assignment, partition.next_offset, parts, only_one, partition.more);
     if (!batch) return false;
     partition.next_offset = batch->next_offset();
     counters_.records += batch->size();

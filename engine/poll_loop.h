@@ -89,7 +89,7 @@ class PollLoop final : private SourceEvents {
     bool drain_all();
     bool drain(AssignedPartition& partition);
     // nullptr: no credit, or nothing new. `from` is where the batch begins.
-    Batch* read(PartitionQueue& queue, const std::shared_ptr<Assignment>& assignment, int64_t from, bool only_one, bool& more);
+    Batch* read(PartitionQueue& queue, const std::shared_ptr<Assignment>& assignment, int64_t from, RecordParts parts, bool only_one, bool& more);
     bool has_room(const AssignedPartition& partition, size_t i) const;
     uint64_t most_bytes_owing() const;
     void hand_over(Batch* batch, AssignedPartition& partition);
@@ -135,7 +135,6 @@ class PollLoop final : private SourceEvents {
     bool unsettled_ = false;                   // some partition or share has not begun
     std::vector<std::future<void>> leaving_;   // cursors that are being destroyed
     size_t stopped_workers_ = 0;
-    RecordParts parts_;
     int32_t drained_last_ = -1;  // partition: the next round begins after it
     PipelineSnapshot counters_;
     std::string failure_;

@@ -116,7 +116,7 @@ bool PollLoop::feed(AssignedPartition& partition, size_t i) {
     if (share.next < partition.next_offset) {
         auto* queue = receiver.cursor ? receiver.cursor->queue(partition.assignment->partition) : nullptr;
         if (!queue || !share.more) return false;
-        Batch* batch = read(*queue, partition.assignment, share.next, receiver.owing == 0, share.more);
+        Batch* batch = read(*queue, partition.assignment, share.next, receiver.parts, receiver.owing == 0, share.more);
         if (!batch) return false;
         share.next = batch->next_offset();
         batch->lanes_owing = 0;

@@ -15,6 +15,7 @@ namespace fetcher {
 struct Receiver {
     Worker* worker = nullptr;
     std::string id;
+    RecordParts parts;  // that it wants
     // False: it gets what it can take in time and no more. It holds up neither the others nor the commits, and its failure ends nothing.
     bool required = true;
 

@@ -78,6 +78,7 @@ class FakeStore {
         held_.clear();
         changed_.notify_all();
     }
+    RecordParts parts;  // that it asks for
     bool keeps_position = true;
     std::string throws;  // write() throws this
     bool holds = false;  // batches are held, and given back even before write() returns
@@ -100,6 +101,7 @@ class FakeStore {
 class FakeSink final : public Processor {
   public:
     explicit FakeSink(FakeStore& store) : store_(store) {}
+    RecordParts parts() const override { return store_.parts; }
     void bind(Acks& acks) override { acks_ = &acks; }
     Result<std::optional<Position>> open(const std::shared_ptr<Assignment>& assignment) override {
         const std::lock_guard lock(store_.mutex_);

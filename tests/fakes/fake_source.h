@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/doorbell.h"
@@ -73,6 +74,14 @@ class FakeSource final : public Source {
     size_t drained_by_cursors() const {
         const std::lock_guard lock(mutex_);
         return drained_by_cursors_;
+    }
+    // How records were drained, since the last question: for all who share, and by cursors.
+    struct Drained {
+        bool with_keys, without_keys, by_cursors_without_keys;
+    };
+    Drained drained_how() {
+        const std::lock_guard lock(mutex_);
+        return {std::exchange(drained_with_keys_, false), std::exchange(drained_without_keys_, false), std::exchange(cursor_drained_without_keys_, false)};
     }
     void refuse_cursors(int times) {
         const std::lock_guard lock(mutex_);
@@ -170,8 +179,10 @@ class FakeSource final : public Source {
     class Queue final : public PartitionQueue {
       public:
         Queue(FakeSource& source, int32_t partition) : source_(source), partition_(partition) {}
-        DrainResult drain(Batch& batch, RecordParts, size_t target_bytes) override {
+        DrainResult drain(Batch& batch, RecordParts parts, size_t target_bytes) override {
             const std::lock_guard lock(source_.mutex_);
+            if (parts.keys) source_.drained_with_keys_ = true;
+            else source_.drained_without_keys_ = true;
             auto& log = source_.logs_[partition_];
             DrainResult result;
             for (auto it = log.records.lower_bound(log.position); it != log.records.end(); ++it) {
@@ -229,9 +240,10 @@ class FakeSource final : public Source {
     class CursorQueue final : public PartitionQueue {
       public:
         CursorQueue(CursorSource& cursor, int32_t partition) : cursor_(cursor), partition_(partition) {}
-        DrainResult drain(Batch& batch, RecordParts, size_t target_bytes) override {
+        DrainResult drain(Batch& batch, RecordParts parts, size_t target_bytes) override {
             FakeSource& from = cursor_.from_;
             const std::lock_guard lock(from.mutex_);
+            if (!parts.keys) from.cursor_drained_without_keys_ = true;
             const auto position = cursor_.positions_.find(partition_);
             FETCHER_INVARIANT(position != cursor_.positions_.end(), "only what is assigned is drained");
             auto& log = from.logs_[partition_];
@@ -282,6 +294,9 @@ class FakeSource final : public Source {
     size_t cursors_made_ = 0;
     size_t drained_by_cursors_ = 0;
     int refused_cursors_ = 0;
+    bool drained_with_keys_ = false;
+    bool drained_without_keys_ = false;
+    bool cursor_drained_without_keys_ = false;
     bool cursors_stopped_ = false;
 };
 

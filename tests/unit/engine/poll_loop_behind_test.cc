@@ -374,6 +374,29 @@ TEST(PollLoopBehind, AnOffsetThatIsGoneUnderTheCursorEndsTheLoop) {
     EXPECT_NE(loop.failure.find("OFFSET_OUT_OF_RANGE"), std::string::npos) << loop.failure;
 }
 
+TEST(PollLoopBehind, WhatOnlyTheOneThatIsBehindWantsIsNotCopiedForTheOthers) {
+    FakeStore file, database;
+    database.parts.keys = true;
+    database.cork();
+    RunningLoop loop({&file, &database}, impatient());
+    append_large(loop.source, 0, 0, kMuch);
+    loop.source.assign_partitions({0});
+    ASSERT_TRUE(file.wait_rows(kMuch));
+    ASSERT_TRUE(loop.wait_reason("behind"));
+    EXPECT_TRUE(loop.source.drained_how().with_keys) << "while they shared";
+    append_large(loop.source, 0, kMuch, kMuch + 10);
+    ASSERT_TRUE(file.wait_rows(kMuch + 10));
+    EXPECT_FALSE(loop.source.drained_how().with_keys);
+    database.uncork();
+    ASSERT_TRUE(loop.wait_no_reason("behind"));
+    ASSERT_TRUE(database.wait_rows(kMuch + 10));
+    EXPECT_FALSE(loop.source.drained_how().by_cursors_without_keys);
+    append_large(loop.source, 0, kMuch + 10, kMuch + 20);
+    ASSERT_TRUE(database.wait_rows(kMuch + 20));
+    const auto how = loop.source.drained_how();
+    EXPECT_TRUE(how.with_keys && !how.without_keys) << "they share again";
+}
+
 TEST(PollLoopBehind, ACursorThatCannotBeMadeIsTriedAgain) {
     FakeStore file, database;
     database.cork();
