@@ -63,7 +63,6 @@ Result<StartDecision> decide_start(const StartQuestion& q) {
     decision.read_from = highest;
     for (const int64_t begin : decision.begin)
         if (highest - begin <= kFarApart) decision.read_from = std::min(decision.read_from, begin);
-    for (const int64_t begin : decision.begin) decision.behind.push_back(begin < decision.read_from);
     std::ranges::sort(decision.gaps);
     decision.gaps.erase(std::unique(decision.gaps.begin(), decision.gaps.end()), decision.gaps.end());
     return decision;

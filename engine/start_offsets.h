@@ -30,8 +30,7 @@ struct StartQuestion {
 
 struct StartDecision {
     int64_t read_from = 0;
-    std::vector<int64_t> begin;     // of each processor: it sees nothing below
-    std::vector<bool> behind;       // of each: it begins below read_from
+    std::vector<int64_t> begin;     // of each processor: it sees nothing below. Who begins below read_from begins behind
     std::vector<std::string> gaps;  // records that are gone for good, or a topic that is a new one: each a sentence for a person
 };
 

@@ -87,3 +87,28 @@ def test_a_slow_processor_with_more_backlog_than_memory_lets_the_others_go(clust
     peak = process.peak_rss_bytes(server.pid)
     print(f"the file took {file_seconds:.1f} s, the slow one {time.monotonic() - begin:.1f} s, peak RSS {peak / MIB:.0f} MiB, idle {idle / MIB:.0f} MiB")
     assert peak - idle < 16 * MIB + 48 * MIB, f"peak {peak / MIB:.0f} MiB, idle {idle / MIB:.0f} MiB, budget 16 MiB"
+
+
+@pytest.mark.timeout(120)
+def test_a_processor_that_is_not_required_holds_up_nothing_and_may_fail(cluster, group, make_server):
+    """Stuck: the file and the commits go on, what it misses is counted. Failed for good: the consumer is ACTIVE and says so."""
+    server = make_server(binary=paths.TESTING_BINARY).start()
+    topic = cluster.make_topic("extra", PARTITIONS)
+    stream = Stream(cluster.servers, topic, PARTITIONS, size=1024)
+    file = FileFlow(cluster, stream, group, server.out / "flow.log")
+    cork = server.out / "cork"
+    cork.touch()
+    stream.send(10_000)
+    file_sink = {"processor_type": "file_sink", "config": {"file_path": file.path}}
+    stuck = {"processor_type": "test_slow", "required": False, "config": {"cork_file": str(cork)}}
+    failing = {"processor_type": "test_slow", "required": False, "config": {"output_file": str(server.out / "missing" / "out.log")}}
+    consumer = server.create(cluster, topic, group, [], processor_configs=[file_sink, stuck, failing])
+    file.wait_complete(30)
+    file.wait_committed()
+    seen = server.consumer(consumer)
+    assert seen["status"] == "ACTIVE" and "sink_failed" in reasons(server, consumer), seen["health"]
+    wait_until(lambda: processor(server, consumer, 2)["dropped"] == stream.total, 10, "all of the failed one's records are counted")
+    assert 0 < processor(server, consumer, 1)["dropped"] < stream.total
+    cork.unlink()
+    of_stuck = lambda: (lambda p: p["records"] + p["dropped"])(processor(server, consumer, 1))
+    wait_until(lambda: of_stuck() == stream.total, 20, lambda: f"each was written or counted: {of_stuck()} of {stream.total}")

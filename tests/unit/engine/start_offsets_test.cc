@@ -62,6 +62,19 @@ TEST(StartOffsets, ACommitOfAFormerTopicIsNotTrustedAndSaidSo) {
     EXPECT_NE(decision->gaps[0].find("created anew"), std::string::npos) << decision->gaps[0];
 }
 
+TEST(StartOffsets, OnesThatLieFarBelowTheHighestBeginBehind) {
+    StartQuestion q;
+    q.bounds = {std::nullopt, 0, 10 * kFarApart};
+    const auto place = [](int64_t offset) { return Position{offset, "", true}; };
+    q.positions = {place(5 * kFarApart), place(4 * kFarApart), place(4 * kFarApart - 1), place(7)};
+    const auto decision = decide_start(q);
+    ASSERT_TRUE(decision);
+    EXPECT_EQ(decision->read_from, 4 * kFarApart) << "the farthest that is near enough";
+    EXPECT_EQ(decision->begin, (std::vector<int64_t>{5 * kFarApart, 4 * kFarApart, 4 * kFarApart - 1, 7}));
+    q.positions = {place(7)};
+    EXPECT_EQ(decide_start(q)->read_from, 7) << "alone it waits for nobody and nobody for it";
+}
+
 TEST(StartOffsets, TellsWhatRetentionRemoved) {
     auto q = question({at(40)});
     q.bounds.committed = 50;
