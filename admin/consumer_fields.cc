@@ -35,11 +35,6 @@ json processor_schema(BodyKind kind) {
     return {{"type", "object"}, {"additionalProperties", false}, {"required", {"processor_type"}}, {"properties", std::move(properties)}};
 }
 
-json or_null(json schema) {
-    schema["type"] = {"object", "null"};
-    return schema;
-}
-
 json consumer_schema(BodyKind kind) {
     json schema = {
         {"type", "object"},

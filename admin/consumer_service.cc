@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "admin/store_problem.h"
 #include "engine/iso_time.h"
 
 namespace fetcher {
@@ -16,15 +17,6 @@ constexpr std::chrono::milliseconds kReplicaLimit{4'000};
 
 // How often a start or stop tries to get in between the writes of others.
 constexpr int kAttempts = 5;
-
-tl::unexpected<Problem> problem_of(const StoreError& error) {
-    switch (error.kind) {
-        case StoreError::Kind::conflict: return problem(409, error.reason + " Read it again and repeat the change.");
-        case StoreError::Kind::missing: return problem(404, error.reason);
-        case StoreError::Kind::unavailable: break;
-    }
-    return tl::unexpected<Problem>(Problem{503, error.reason, {}, {{"Retry-After", "5"}}});
-}
 
 tl::unexpected<Problem> outdated(const StoredConsumer& current) {
     return problem(412, "Consumer " + current.consumer_id + " is not at a revision that If-Match names. Read it again and repeat the change.");

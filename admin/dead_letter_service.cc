@@ -8,6 +8,7 @@
 
 #include "admin/failure_fields.h"
 #include "admin/kafka_properties.h"
+#include "admin/store_problem.h"
 #include "engine/iso_time.h"
 #include "engine/redelivery.h"
 #include "processors/dead_letter_destination.h"
@@ -24,11 +25,6 @@ constexpr milliseconds kReplayLimit{5'000};
 constexpr milliseconds kLetterLimit{5'000};
 constexpr size_t kReplayPage = 100;
 constexpr size_t kMostScanned = 1'000;  // letters that one replay call looks at
-
-tl::unexpected<Problem> problem_of(const StoreError& error) {
-    if (error.kind == StoreError::Kind::missing) return problem(404, error.reason);
-    return tl::unexpected<Problem>(Problem{503, error.reason, {}, {{"Retry-After", "5"}}});
-}
 
 tl::unexpected<Problem> bad_cursor() {
     return problem(422, "The query is not valid; see errors.", {{"?cursor", "must be the next_cursor of an earlier answer"}});

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "admin/schema_validator.h"
 #include "processors/duration.h"
 
 namespace fetcher {
@@ -13,12 +14,7 @@ namespace {
 
 json duration_schema(const char* description) { return {{"type", "string"}, {"pattern", kDurationPattern}, {"description", description}}; }
 
-json or_null(json schema) {
-    schema["type"] = {schema["type"], "null"};
-    return schema;
-}
-
-json object_of(json properties) { return {{"type", {"object", "null"}}, {"additionalProperties", false}, {"properties", std::move(properties)}}; }
+json object_of(json properties) { return or_null({{"type", "object"}, {"additionalProperties", false}, {"properties", std::move(properties)}}); }
 
 // nullopt: not given, or null.
 std::optional<milliseconds> duration_in(const json& fields, const char* name) {

@@ -11,6 +11,11 @@ namespace fetcher {
 
 using nlohmann::json;
 
+json or_null(json schema) {
+    schema["type"] = {schema["type"], "null"};
+    return schema;
+}
+
 std::string pointer_token(const std::string& key) {
     std::string token = "/";
     for (const char c : key) {

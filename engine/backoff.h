@@ -18,6 +18,12 @@ struct RetryPolicy {
     std::optional<std::chrono::milliseconds> give_up_after;
 
     bool operator==(const RetryPolicy&) const = default;
+
+    // A pause of at most `full`, shortened by chance.
+    std::chrono::milliseconds jittered(std::chrono::milliseconds full, std::minstd_rand& random) const {
+        const auto least = full.count() - static_cast<int64_t>(static_cast<double>(full.count()) * jitter);
+        return std::chrono::milliseconds(std::uniform_int_distribution<int64_t>(least, full.count())(random));
+    }
 };
 
 class Backoff {
@@ -29,9 +35,7 @@ class Backoff {
     std::chrono::milliseconds next() {
         const auto full = next_;
         next_ = std::min(policy_.max, next_ * 2);
-        const auto least = full.count() - static_cast<int64_t>(static_cast<double>(full.count()) * policy_.jitter);
-        std::uniform_int_distribution<int64_t> spread(least, full.count());
-        return std::chrono::milliseconds(spread(random_));
+        return policy_.jittered(full, random_);
     }
     void reset() { next_ = policy_.initial; }
 

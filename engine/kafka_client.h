@@ -31,6 +31,17 @@ Result<KafkaEvent> await_event(rd_kafka_queue_t* queue, std::chrono::millisecond
 // The list with one topic's partitions, each at `offset`.
 KafkaPartitionList partition_list(const std::string& topic, const std::vector<int32_t>& partitions, int64_t offset);
 
+// Calls visit(name, value or nullptr, its size) for each header in the producer's order.
+template <class Visit>
+void for_each_header(const rd_kafka_message_t& message, Visit&& visit) {
+    rd_kafka_headers_t* headers = nullptr;
+    if (rd_kafka_message_headers(&message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+    const char* name = nullptr;
+    const void* value = nullptr;
+    size_t size = 0;
+    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++) visit(name, value, size);
+}
+
 struct TopicDescription {
     std::vector<int32_t> partitions;  // empty: there is no such topic
     std::string topic_id;             // base64; empty where the broker does not tell

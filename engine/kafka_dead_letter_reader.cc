@@ -50,16 +50,11 @@ DeadLetter letter_of(const rd_kafka_message_t& message) {
     letter.timestamp_ms = rd_kafka_message_timestamp(&message, nullptr);
     letter.key = text_of(message.key, message.key_len);
     letter.value = text_of(message.payload, message.len);
-    rd_kafka_headers_t* headers = nullptr;
-    if (rd_kafka_message_headers(&message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return letter;
-    const char* name = nullptr;
-    const void* bytes = nullptr;
-    size_t size = 0;
-    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &bytes, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+    for_each_header(message, [&](const char* name, const void* bytes, size_t size) {
         auto text = text_of(bytes, size);
         if (std::string_view(name).starts_with(header::kPrefix)) take_ours(name, text.value_or(""), letter);
         else letter.headers.emplace_back(name, std::move(text));
-    }
+    });
     return letter;
 }
 

@@ -4,23 +4,14 @@
 #include <string>
 #include <string_view>
 
+#include "engine/kafka_client.h"
+
 namespace fetcher {
 namespace {
 
 std::optional<std::string_view> bytes(const void* data, size_t size) {
     if (!data) return std::nullopt;
     return std::string_view(static_cast<const char*>(data), size);
-}
-
-void copy_headers(const rd_kafka_message_t* message, Batch& batch) {
-    rd_kafka_headers_t* headers = nullptr;
-    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return;
-    const char* name;
-    const void* value;
-    size_t size;
-    for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
-        batch.add_header(name, bytes(value, size));
-    }
 }
 
 void take(const rd_kafka_message_t& message, Batch& batch, RecordParts parts, DrainResult& result) {
@@ -36,7 +27,8 @@ void take(const rd_kafka_message_t& message, Batch& batch, RecordParts parts, Dr
     if (message.offset < batch.next_offset()) return;  // delivered before
     batch.add(message.offset, rd_kafka_message_timestamp(&message, nullptr), bytes(message.payload, message.len));
     if (parts.keys) batch.add_key(bytes(message.key, message.key_len));
-    if (parts.headers) copy_headers(&message, batch);
+    if (!parts.headers) return;
+    for_each_header(message, [&](const char* name, const void* value, size_t size) { batch.add_header(name, bytes(value, size)); });
 }
 
 }  // namespace

@@ -34,12 +34,14 @@ Redelivery redeliver(const DeadLetter& letter, const std::string& group, std::un
 
     std::string reason = "it is not done yet";
     bool durable = false, closed = false, failed = false;
+    const auto note = [&](const Ack& ack) { durable |= ack.kind == Ack::Kind::durable && ack.offset > letter.offset; };
     while (!closed && !failed && Clock::now() < until) {
         Ack ack;
         if (!acks.try_pop(ack)) {
             bell.wait_until(until);
             continue;
         }
+        note(ack);
         switch (ack.kind) {
             case Ack::Kind::opened:
                 if (ack.position && ack.position->next_offset > letter.offset) {
@@ -49,9 +51,6 @@ Redelivery redeliver(const DeadLetter& letter, const std::string& group, std::un
                     worker.lane().push({.kind = LaneItem::Kind::batch, .batch = &batch});
                 }
                 worker.lane().push({.kind = LaneItem::Kind::close, .assignment = assignment});
-                break;
-            case Ack::Kind::durable:
-                durable = durable || ack.offset > letter.offset;
                 break;
             case Ack::Kind::closed:
                 closed = true;
@@ -78,10 +77,10 @@ Redelivery redeliver(const DeadLetter& letter, const std::string& group, std::un
             bell.wait_until(Clock::now() + std::chrono::seconds(1));
             continue;
         }
-        if (ack.kind == Ack::Kind::durable && ack.offset > letter.offset) durable = true;
-        if (ack.kind == Ack::Kind::stopped) stopped = true;
+        note(ack);
+        stopped = ack.kind == Ack::Kind::stopped;
     }
-    for (Ack ack; acks.try_pop(ack);) durable = durable || (ack.kind == Ack::Kind::durable && ack.offset > letter.offset);
+    for (Ack ack; acks.try_pop(ack);) note(ack);
     if (!durable) return {Redelivery::Kind::not_now, std::move(reason)};
     return {worker.snapshot().dead_letters > 0 ? Redelivery::Kind::refused : Redelivery::Kind::delivered, ""};
 }

@@ -273,9 +273,7 @@ void DeliveryQueue::fail_locked(const std::string& why) {
 
 milliseconds DeliveryQueue::pause_after(int tries) {
     const RetryPolicy& retry = options_.retry;
-    const auto full = std::min(retry.max, retry.initial * (1 << std::min(tries, 16)));
-    const auto least = full.count() - static_cast<int64_t>(static_cast<double>(full.count()) * retry.jitter);
-    return milliseconds(std::uniform_int_distribution<int64_t>(least, full.count())(random_));
+    return retry.jittered(std::min(retry.max, retry.initial * (1 << std::min(tries, 16))), random_);
 }
 
 void DeliveryQueue::put_off(const Job& job, std::optional<milliseconds> asked, const std::string& why) {

@@ -10,6 +10,7 @@ import pytest
 
 from harness import paths
 from harness.broker import Cluster, OwnBroker
+from harness.database import Database
 from harness.postgres import OwnPostgres
 from harness.server import Server
 
@@ -39,6 +40,14 @@ def postgres_server(tmp_path_factory):
     server.start()
     yield server
     server.remove()
+
+
+@pytest.fixture
+def database(postgres_server):
+    """An empty database of the test's own."""
+    database = Database(postgres_server.make_database())
+    yield database
+    database.close()
 
 
 @pytest.fixture

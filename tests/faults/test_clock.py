@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness.database import Database, TableFlow
+from harness.database import TableFlow
 from harness.flow import FileFlow
 from harness.records import Stream
 from harness.waiting import wait_until
@@ -13,20 +13,6 @@ from storm import verdicts
 
 PARTITIONS = 2
 LIBRARY = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-
-
-@pytest.fixture
-def database(postgres_server):
-    database = Database(postgres_server.make_database())
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def endpoint(tmp_path):
-    ledger = verdicts.Ledger(tmp_path)
-    yield ledger
-    ledger.close()
 
 
 @pytest.mark.timeout(120)

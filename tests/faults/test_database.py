@@ -20,13 +20,6 @@ PARTITIONS = 4
 
 
 @pytest.fixture
-def database(postgres_server):
-    database = Database(postgres_server.make_database())
-    yield database
-    database.close()
-
-
-@pytest.fixture
 def flow(cluster, group, database, tmp_path):
     topic = cluster.make_topic("database", PARTITIONS)
     return TableFlow(cluster, Stream(cluster.servers, topic, PARTITIONS), group, database, tmp_path)

@@ -8,7 +8,6 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from harness import process, raw_produce
-from harness.database import Database
 from harness.http_server import HttpEndpoint
 from harness.waiting import wait_until
 
@@ -49,13 +48,6 @@ def endpoint():
     endpoint = HttpEndpoint()
     yield endpoint
     endpoint.close()
-
-
-@pytest.fixture
-def database(postgres_server):
-    database = Database(postgres_server.make_database())
-    yield database
-    database.close()
 
 
 def told_bytes(field):

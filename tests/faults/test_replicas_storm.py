@@ -4,20 +4,13 @@ import time
 
 import pytest
 
-from harness.database import Database, TableFlow
+from harness.database import TableFlow
 from harness.knobs import knob
 from harness.records import Stream
 from harness.waiting import wait_until
 
 PARTITIONS = 6
 FROZEN_SECONDS = 13  # longer than the group's session timeout
-
-
-@pytest.fixture
-def database(postgres_server):
-    database = Database(postgres_server.make_database())
-    yield database
-    database.close()
 
 
 def restart_database(postgres_server, database, how):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.database import Database, TableFlow
+from harness.database import TableFlow
 from harness.flow import FileFlow
 from harness.records import Stream
 from harness.strace import Strace
@@ -11,20 +11,6 @@ from storm import verdicts
 
 PARTITIONS = 3
 MOMENTS = {"sendto,sendmsg": (1, 3, 8), "recvfrom,recvmsg": (2, 7), "write,pwrite64": (1, 6), "fdatasync": (1, 3)}
-
-
-@pytest.fixture
-def database(postgres_server):
-    database = Database(postgres_server.make_database())
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def endpoint(tmp_path):
-    ledger = verdicts.Ledger(tmp_path)
-    yield ledger
-    ledger.close()
 
 
 @pytest.mark.timeout(240)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness.database import Database, TableFlow
+from harness.database import TableFlow
 from harness.flow import FileFlow
 from harness.knobs import knob
 from harness.proxy import Proxy
@@ -14,13 +14,6 @@ from harness.waiting import wait_until
 
 PARTITIONS = 4
 COPY_DONE = b"\xff\xffc\x00\x00\x00\x04"  # the last row's end and the message that ends a COPY
-
-
-@pytest.fixture
-def database(postgres_server):
-    database = Database(postgres_server.make_database())
-    yield database
-    database.close()
 
 
 @pytest.fixture

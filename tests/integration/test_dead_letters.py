@@ -7,19 +7,11 @@ import time
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from harness.database import Database
 from harness.http_server import Answer, HttpEndpoint
 from harness.waiting import wait_until
 from test_api_support import assert_problem, consumer_body, make_api  # noqa: F401
 
 PREFIX = "kafka-fetcher-"
-
-
-@pytest.fixture
-def database(postgres_server):
-    database = Database(postgres_server.make_database())
-    yield database
-    database.close()
 
 
 @pytest.fixture
