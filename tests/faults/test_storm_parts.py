@@ -87,7 +87,7 @@ def refuse(path):
 
 
 PROBLEMS = {
-    "too late": (slow, {}, " took 1.2"),
+    "too late": (slow, {}, " took "),
     "not at all": (refuse, {}, "was not answered"),
     "with an error": (lambda path: Answer(500, {"metrics": {"memory_bytes": 5}}, {}), {}, "was answered with 500"),
     "too much memory": (FakeServer().answer, {"most_rss": MIB}, "MiB in memory"),
@@ -111,10 +111,10 @@ def test_a_member_that_answers_well_has_no_problem(watched):
 
 def test_what_a_busy_machine_delays_is_no_problem_of_a_member(watched):
     machine = FakeMachine()
-    machine.late = 0.5
+    machine.late = 5  # more than what really delays slow() here
     one = watched(FakeServer(slow), machine)
-    wait_until(lambda: one.asked >= 2, 10, "it is asked")
-    assert one.excused >= 2 and not one.problems
+    wait_until(lambda: one.excused >= 2, 10, "it is excused")
+    assert not one.problems
 
 
 def test_what_was_under_way_when_a_member_was_killed_is_no_problem(watched):
