@@ -1,9 +1,10 @@
-// Kills the process, cuts the power, or lets a call fail, at every single system call, and judges what is left.
+// Kills the process, cuts the power, or lets a call fail, at every single system call (points.h: or a share of them), and judges what is left.
 #include <gtest/gtest.h>
 
 #include <cerrno>
 #include <cstring>
 
+#include "points.h"
 #include "sink_world.h"
 
 namespace fetcher {
@@ -63,7 +64,7 @@ class FileSinkCrash : public testing::TestWithParam<Crash> {};
 
 TEST_P(FileSinkCrash, KillAtEveryCallLeavesAnExactPrefix) {
     const uint64_t calls = calls_of_a_life(GetParam().setup);
-    for (uint64_t n = 1; n <= calls; n++) {
+    for (uint64_t n = 1 + first_point(GetParam().name); n <= calls; n += point_step()) {
         SCOPED_TRACE("killed at call " + std::to_string(n) + " of " + std::to_string(calls));
         die_once(GetParam().setup, n, Loss::nothing, 0);
         if (HasFatalFailure()) return;
@@ -72,7 +73,7 @@ TEST_P(FileSinkCrash, KillAtEveryCallLeavesAnExactPrefix) {
 
 TEST_P(FileSinkCrash, PowerCutAtEveryCallLeavesAnExactPrefix) {
     const uint64_t calls = calls_of_a_life(GetParam().setup);
-    for (uint64_t n = 1; n <= calls; n++) {
+    for (uint64_t n = 1 + first_point(GetParam().name); n <= calls; n += point_step()) {
         for (uint32_t seed = 0; seed < 6; seed++) {
             SCOPED_TRACE("power lost at call " + std::to_string(n) + " of " + std::to_string(calls) + ", seed " + std::to_string(seed));
             die_once(GetParam().setup, n, seed == 0 ? Loss::all_unsynced : Loss::some, seed);
@@ -87,7 +88,7 @@ TEST_P(FileSinkCrash, PowerCutDuringTheRecoveryFromAKillLeavesAnExactPrefix) {
     constexpr uint64_t kRecoveryCalls = 60;
     // Long lives repeat themselves: each death is combined with fewer second ones.
     const uint64_t step = 1 + calls / 40;
-    for (uint64_t n = 1; n <= calls; n++) {
+    for (uint64_t n = 1 + first_point(GetParam().name); n <= calls; n += point_step()) {
         for (uint64_t m = 1 + n % step; m <= kRecoveryCalls; m += step) {
             SCOPED_TRACE("killed at call " + std::to_string(n) + ", power lost at call " + std::to_string(m) + " after that");
             SinkWorld world(GetParam().setup);
@@ -107,7 +108,7 @@ TEST_P(FileSinkCrash, PowerCutDuringTheRecoveryFromAKillLeavesAnExactPrefix) {
 TEST_P(FileSinkCrash, AnErrorOfAnyCallLosesAndDoublesNothing) {
     const uint64_t calls = calls_of_a_life(GetParam().setup);
     for (const int error : {EIO, ENOSPC, EACCES}) {
-        for (uint64_t n = 1; n <= calls; n++) {
+        for (uint64_t n = 1 + first_point(GetParam().name); n <= calls; n += point_step()) {
             SCOPED_TRACE("call " + std::to_string(n) + " failed with " + std::strerror(error));
             SinkWorld world(GetParam().setup);
             world.disk.fail_call(n, error);
