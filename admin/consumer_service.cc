@@ -111,7 +111,7 @@ Answer<ConsumerView> ConsumerService::create(const nlohmann::json& body) {
 
 // While the store is away, what it last said.
 Answer<ConsumerService::Known> ConsumerService::list_all() {
-    auto all = store_.list();
+    auto all = store_.list_soon();
     if (all) return Known{std::move(*all), false};
     const auto known = reconciler_.last_known();
     if (!known) return problem_of(all.error());

@@ -9,25 +9,33 @@ PostgresPool::PostgresPool(PostgresUrl url, Limits limits) : url_(std::move(url)
 PostgresPool::~PostgresPool() = default;
 
 PostgresPool::Answer PostgresPool::read(const std::string& statement, const std::vector<std::string>& parameters) {
-    const auto deadline = steady_clock::now() + limits_.call;
-    auto answer = run(statement, parameters, deadline);
+    return read_within(limits_.read, statement, parameters);
+}
+
+PostgresPool::Answer PostgresPool::read_much(const std::string& statement) { return read_within(limits_.call, statement, {}); }
+
+PostgresPool::Answer PostgresPool::read_within(std::chrono::milliseconds limit, const std::string& statement,
+                                               const std::vector<std::string>& parameters) {
+    const auto deadline = steady_clock::now() + limit;
+    const bool patient = limit >= limits_.call;
+    auto answer = run(statement, parameters, deadline, patient);
     const bool lost = !answer && answer.error().kind == PostgresFailure::Kind::unreachable;
     // A restart of the server is over sooner than anybody notices; a timeout has used up the deadline.
-    if (lost && steady_clock::now() + limits_.call / 2 < deadline) return run(statement, parameters, deadline);
+    if (lost && steady_clock::now() + limit / 2 < deadline) return run(statement, parameters, deadline, patient);
     return answer;
 }
 
 PostgresPool::Answer PostgresPool::write(const std::string& statement, const std::vector<std::string>& parameters) {
-    return run(statement, parameters, steady_clock::now() + limits_.call);
+    return run(statement, parameters, steady_clock::now() + limits_.call, true);
 }
 
-PostgresPool::Answer PostgresPool::run(const std::string& statement, const std::vector<std::string>& parameters, Time deadline) {
-    auto connection = take(deadline);
+PostgresPool::Answer PostgresPool::run(const std::string& statement, const std::vector<std::string>& parameters, Time deadline, bool patient) {
+    auto connection = take(deadline, patient);
     if (!connection) return tl::unexpected<PostgresFailure>(connection.error());
     auto answer = (*connection)->run(statement, parameters, deadline);
     if (!answer && answer.error().kind == PostgresFailure::Kind::unreachable) {
         // One that broke says nothing of the server: it may be back already. One that hung does.
-        give_up(answer.error().reason, steady_clock::now() >= deadline);
+        give_up(answer.error().reason, patient && steady_clock::now() >= deadline);
         answer.error().maybe_done = true;
         return answer;
     }
@@ -36,7 +44,7 @@ PostgresPool::Answer PostgresPool::run(const std::string& statement, const std::
     return answer;
 }
 
-PostgresConnection::Answer<PostgresPool::Connection> PostgresPool::take(Time deadline) {
+PostgresConnection::Answer<PostgresPool::Connection> PostgresPool::take(Time deadline, bool patient) {
     const auto away = [&] {
         return tl::unexpected<PostgresFailure>(PostgresFailure{PostgresFailure::Kind::unreachable, why_away_});
     };
@@ -58,7 +66,7 @@ PostgresConnection::Answer<PostgresPool::Connection> PostgresPool::take(Time dea
     if (connection && connection->alive()) return connection;
     connection.reset();
     auto made = PostgresConnection::connect(url_, limits_.statement, deadline);
-    if (!made) give_up(made.error().reason, true);
+    if (!made) give_up(made.error().reason, patient || steady_clock::now() < deadline);
     return made;
 }
 
@@ -80,7 +88,7 @@ void PostgresPool::give_up(const std::string& reason, bool away) {
         std::lock_guard lock(mutex_);
         --in_use_;
         trying_ = false;
-        if (away) {
+        if (away || away_) {
             away_ = true;
             why_away_ = reason;
             next_try_ = steady_clock::now() + limits_.pause;

@@ -21,6 +21,7 @@ constexpr const char* kSelectAll =
     "SELECT c.consumer_id, c.sequence, r.revision, r.desired, r.document, c.created_at, r.updated_at, r.revised_at "
     "FROM kafka_fetcher.consumers c JOIN kafka_fetcher.consumer_revisions r ON r.consumer_id = c.consumer_id ";
 constexpr const char* kNewest = "AND r.revision = c.revision ";
+constexpr const char* kList = "AND r.revision = c.revision ORDER BY c.sequence";
 
 // One statement each: whole or not at all, in one round trip.
 constexpr const char* kCreate =
@@ -67,6 +68,18 @@ tl::unexpected<StoreError> not_written(const PostgresFailure& failure) {
     return error;
 }
 
+ConfigStore::Answer<std::vector<StoredConsumer>> read_rows(const PostgresPool::Answer& rows) {
+    if (!rows) return unavailable(rows.error());
+    std::vector<StoredConsumer> consumers;
+    try {
+        for (const auto& row : *rows) consumers.push_back(read_row(row));
+    } catch (const std::exception& error) {
+        return tl::unexpected<StoreError>(
+            StoreError{StoreError::Kind::unavailable, std::string("The PostgreSQL store holds what cannot be read: ") + error.what()});
+    }
+    return consumers;
+}
+
 tl::unexpected<Error> cannot_start(const PostgresUrl& url, const std::string& reason) {
     return fatal("DATABASE_URL: cannot use PostgreSQL at " + url.without_password() + ": " + reason);
 }
@@ -93,16 +106,7 @@ Result<std::unique_ptr<PostgresStore>> PostgresStore::open(const PostgresUrl& ur
 
 ConfigStore::Answer<std::vector<StoredConsumer>> PostgresStore::select(const std::string& condition,
                                                                        const std::vector<std::string>& parameters) {
-    const auto rows = pool_.read(kSelectAll + condition, parameters);
-    if (!rows) return unavailable(rows.error());
-    std::vector<StoredConsumer> consumers;
-    try {
-        for (const auto& row : *rows) consumers.push_back(read_row(row));
-    } catch (const std::exception& error) {
-        return tl::unexpected<StoreError>(
-            StoreError{StoreError::Kind::unavailable, std::string("The PostgreSQL store holds what cannot be read: ") + error.what()});
-    }
-    return consumers;
+    return read_rows(pool_.read(kSelectAll + condition, parameters));
 }
 
 ConfigStore::Answer<std::optional<StoredConsumer>> PostgresStore::select_one(const std::string& condition,
@@ -113,7 +117,9 @@ ConfigStore::Answer<std::optional<StoredConsumer>> PostgresStore::select_one(con
     return std::move(found->front());
 }
 
-ConfigStore::Answer<std::vector<StoredConsumer>> PostgresStore::list() { return select(std::string(kNewest) + "ORDER BY c.sequence", {}); }
+ConfigStore::Answer<std::vector<StoredConsumer>> PostgresStore::list() { return read_rows(pool_.read_much(std::string(kSelectAll) + kList)); }
+
+ConfigStore::Answer<std::vector<StoredConsumer>> PostgresStore::list_soon() { return select(kList, {}); }
 
 ConfigStore::Answer<std::optional<StoredConsumer>> PostgresStore::find(const std::string& consumer_id) {
     return select_one(std::string(kNewest) + "WHERE c.consumer_id = $1", {consumer_id});

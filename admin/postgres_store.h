@@ -1,5 +1,5 @@
-// PostgresStore: the ConfigStore that several processes share. Every call ends within three seconds; while the database is away calls fail
-// at once, and it is found again without a restart.
+// PostgresStore: the ConfigStore that several processes share. Every call ends within three seconds, what a person asks within one; while the
+// database is away calls fail at once, and it is found again without a restart.
 // Thread: any; calls of several threads go side by side
 #pragma once
 
@@ -21,6 +21,7 @@ class PostgresStore : public ConfigStore {
     ~PostgresStore() override;
 
     Answer<std::vector<StoredConsumer>> list() override;
+    Answer<std::vector<StoredConsumer>> list_soon() override;
     Answer<std::optional<StoredConsumer>> find(const std::string& consumer_id) override;
     Answer<StoredConsumer> create(const StoredConsumer& consumer) override;
     Answer<StoredConsumer> replace(const StoredConsumer& next) override;

@@ -44,10 +44,6 @@ def test_without_a_victim_the_other_faults_stay_the_same():
 
 class FakeMachine:
     late = 0
-    most = watch.MOST_SECONDS
-
-    def most_seconds(self, path, begin):
-        return self.most
 
     def late_seconds(self, begin, end):
         return self.late
@@ -131,18 +127,6 @@ def test_what_was_under_way_when_a_member_was_killed_is_no_problem(watched):
     killed.set()
     one.close()
     assert not one.problems and one.asked == 0
-
-
-def test_only_what_asks_the_database_may_take_longer_while_it_is_away():
-    machine = watch.Machine()
-    now = time.monotonic()
-    assert machine.most_seconds("/readyz", now) == watch.MOST_SECONDS
-    machine.database_goes()
-    assert machine.most_seconds("/readyz", now) == watch.MOST_SECONDS_WHILE_THE_DATABASE_IS_AWAY
-    assert machine.most_seconds("/livez", now) == watch.MOST_SECONDS
-    machine.database_is_back()
-    assert machine.most_seconds("/readyz", time.monotonic() + 4) == watch.MOST_SECONDS
-    machine.close()
 
 
 def test_a_thread_that_is_held_up_is_noticed(monkeypatch):

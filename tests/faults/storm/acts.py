@@ -118,21 +118,17 @@ def _lose_answer(world, seconds):
 
 def _database_stop(*how):
     def act(world, pause):
-        world.machine.database_goes()
         world.postgres.stop(*how)
         time.sleep(pause)
         world.postgres.start()
-        world.machine.database_is_back()
 
     return act
 
 
 def _database_freeze(world, seconds):
-    world.machine.database_goes()
     frozen = world.postgres.freeze()
     time.sleep(seconds)
     world.postgres.thaw(frozen)
-    world.machine.database_is_back()
 
 
 def _endpoint(make):

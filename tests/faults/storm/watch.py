@@ -7,19 +7,16 @@ from harness import process
 
 ASK_EVERY = 0.2
 MOST_SECONDS = 1.0
-MOST_SECONDS_WHILE_THE_DATABASE_IS_AWAY = 3.5  # a call to it is given up after 3
 PATHS = ("/api/consumers/{id}", "/api/consumers", "/readyz", "/livez", "/api/processor-types", "/api/instances", "/api/consumers/{id}/versions")
-ASK_NO_DATABASE = ("/livez", "/api/processor-types", "/api/instances")
-MAY_BE_AWAY = ("/readyz", "/versions")  # without the database these say 503; the others tell what was last known
+MAY_BE_AWAY = ("/readyz", "/versions")  # without the configuration's database these say 503; the others tell what was last known
 
 
 class Machine:
     """What excuses an answer that is late. Whether this machine, and this program, had time for us: a thread that does nothing but wake up notes
-    how late it was. And whether the configuration's database is there."""
+    how late it was."""
 
     def __init__(self):
         self._late = []  # (until, seconds)
-        self._database_away_until = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -31,17 +28,6 @@ class Machine:
             if now - expected > 0.05:
                 self._late = [*self._late[-200:], (now, now - expected)]
             expected = now + 0.05
-
-    def database_goes(self):
-        self._database_away_until = float("inf")
-
-    def database_is_back(self):
-        self._database_away_until = time.monotonic() + 3  # connections may still be trying
-
-    def most_seconds(self, path, begin):
-        """How long an answer may take."""
-        away = begin < self._database_away_until and path not in ASK_NO_DATABASE
-        return MOST_SECONDS_WHILE_THE_DATABASE_IS_AWAY if away else MOST_SECONDS
 
     def late_seconds(self, begin, end):
         """Between these moments, in all."""
@@ -110,10 +96,9 @@ class Watch:
             return None
         self.asked += 1
         late = self._machine.late_seconds(begin, end) + max(0, process.run_delay_seconds(self.server.pid) - delayed)
-        most = self._machine.most_seconds(path, begin)
-        if end - begin - late > most:
+        if end - begin - late > MOST_SECONDS:
             return failure or f"{path} took {end - begin:.2f} s"
-        if end - begin > most:
+        if end - begin > MOST_SECONDS:
             self.excused += 1
         else:
             self.slowest = max(self.slowest, end - begin)

@@ -55,7 +55,7 @@ bool within(milliseconds limit, const std::function<bool()>& condition) {
     return true;
 }
 
-constexpr PostgresPool::Limits kShort{milliseconds{400}, milliseconds{300}, milliseconds{300}, 2};
+constexpr PostgresPool::Limits kShort{milliseconds{400}, milliseconds{400}, milliseconds{300}, milliseconds{300}, 2};
 
 StoredConsumer consumer(const std::string& id) {
     StoredConsumer made;
@@ -75,9 +75,20 @@ TEST(PostgresPool, AServerThatSaysNothingHoldsUpNobodyForLong) {
     EXPECT_LT(since(begin), milliseconds{1'500});
 }
 
+TEST(PostgresPool, APersonWaitsLessThanWhoeverReadsMuch) {
+    SilentServer server;
+    PostgresPool short_pool(server.url_), long_pool(server.url_);
+    const auto begin = steady_clock::now();
+    std::thread reads_much([&] { EXPECT_FALSE(long_pool.read_much("SELECT 1")); });
+    EXPECT_FALSE(short_pool.read("SELECT 1"));
+    const auto short_wait = since(begin);
+    reads_much.join();
+    EXPECT_LT(short_wait * 2, since(begin));
+}
+
 TEST(PostgresPool, WhileItIsAwayOneCallerTriesAndTheOthersAreToldAtOnce) {
     SilentServer server;
-    PostgresPool pool(server.url_, {milliseconds{2'000}, milliseconds{1'000}, milliseconds{0}, 8});
+    PostgresPool pool(server.url_, {milliseconds{2'000}, milliseconds{2'000}, milliseconds{1'000}, milliseconds{0}, 8});
     ASSERT_FALSE(pool.read("SELECT 1"));
     std::atomic<int> waited{0}, told{0};
     std::vector<std::thread> callers;
@@ -200,7 +211,7 @@ TEST_F(PostgresStoreTest, ConnectionsThatWereCutAreMadeAgainUnnoticed) {
 }
 
 TEST_F(PostgresStoreTest, ARowThatIsLockedHoldsUpNobodyForLong) {
-    const auto store = open({milliseconds{2'000}, milliseconds{300}, milliseconds{300}, 2});
+    const auto store = open({milliseconds{2'000}, milliseconds{2'000}, milliseconds{300}, milliseconds{300}, 2});
     const auto seen = *store->create(consumer("a"));
     const auto locker = PostgresConnection::connect(database_->url(), std::chrono::seconds(20), TestDatabase::soon());
     ASSERT_TRUE((*locker)->run_script("BEGIN; UPDATE kafka_fetcher.consumers SET revision = revision", TestDatabase::soon()));

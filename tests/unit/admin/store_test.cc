@@ -37,7 +37,7 @@ class PostgresUnderTest : public StoreUnderTest {
   public:
     std::unique_ptr<ConfigStore> open() override {
         // Patient: a busy machine must not look like a database that is away.
-        auto store = PostgresStore::open(database_.url(), {.call = std::chrono::seconds(60), .statement = std::chrono::seconds(50)});
+        auto store = PostgresStore::open(database_.url(), {.call = std::chrono::seconds(60), .read = std::chrono::seconds(60), .statement = std::chrono::seconds(50)});
         EXPECT_TRUE(store) << store.error().reason;
         return store ? std::move(*store) : nullptr;
     }
