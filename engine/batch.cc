@@ -88,6 +88,14 @@ std::string_view Batch::framed_values(size_t first) const {
     return {values_.data() + begin, values_.size() - begin};
 }
 
+size_t Batch::bytes(size_t first, size_t end, bool with_sides) const {
+    if (first >= end) return 0;
+    const Entry& begin = index_[first];
+    const bool last = end == index_.size();
+    const size_t values = (last ? values_.size() : index_[end].value_begin) - begin.value_begin;
+    return with_sides ? values + (last ? sides_.size() : index_[end].side_begin) - begin.side_begin : values;
+}
+
 namespace detail {
 
 const char* read_header(const char* at, Header& into) {

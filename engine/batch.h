@@ -81,6 +81,8 @@ class Batch {
     size_t lower_bound(int64_t offset) const;
     // Values of records [first, size()), each followed by '\n' (a tombstone is just the '\n'), contiguous.
     std::string_view framed_values(size_t first) const;
+    // What records [first, end) take up here, their framing counted: of values alone, or with keys and headers. O(1).
+    size_t bytes(size_t first, size_t end, bool with_sides) const;
     // Sum of value bytes, without framing.
     size_t value_bytes() const { return values_.size() - index_.size(); }
     size_t filled_bytes() const { return values_.size() + sides_.size() + index_.size() * sizeof(Entry); }

@@ -76,7 +76,7 @@ void check_url(const std::string& pointer, const std::string& text, const Addres
 }
 
 void check_secret_text(const std::string& pointer, const std::string& text, std::vector<ConfigProblem>& problems) {
-    if (text == kMask) problems.push_back({pointer, "is the mask that answers show instead of a secret; give the secret itself, or ${secret:NAME}"});
+    if (text == kMask) problems.push_back({pointer, "is the mask that answers show instead of a secret; give the secret itself (again when endpoint_url changes), or ${secret:NAME}"});
     else if (auto problem = header_value_problem(text)) problems.push_back({pointer, std::move(*problem)});
 }
 
@@ -191,6 +191,7 @@ ForwarderOptions ForwarderOptions::from(const json& config) {
     options.limits.max_records = format == "single" ? 1 : config.value("max_batch_records", size_t{1000});
     options.limits.max_bytes = config.value("max_batch_bytes", options.limits.max_bytes);
     options.limits.ordered = config.value("ordered", true);
+    options.limits.sides = options.format.envelope;
     read_duration(config, "linger", options.limits.linger);
     options.max_in_flight = config.value("max_in_flight", options.max_in_flight);
     read_duration(config, "connect_timeout", options.connect_timeout);

@@ -1,6 +1,8 @@
 #include "processors/partition_feed.h"
 
 #include <algorithm>
+#include <ranges>
+#include <utility>
 
 #include "engine/result.h"
 #include "processors/range_memory.h"
@@ -34,19 +36,11 @@ RecordRange half(const std::vector<RecordRange::Piece>& pieces, size_t begin, si
 
 }  // namespace
 
-size_t weight_of(const Record& record) {
-    size_t bytes = record.value().value_or("").size() + record.key().value_or("").size();
-    if (record.header_count() > 0) {
-        record.for_each_header([&](const Header& header) { bytes += header.name.size() + header.value.value_or("").size(); });
-    }
-    return bytes;
-}
-
 void PartitionFeed::add(const Batch& batch, size_t first, TimePoint now) {
     if (position_ < 0) position_ = first < batch.size() ? batch.record(first).offset() : batch.first_offset();
     batches_.push_back({&batch, static_cast<uint32_t>(first), now});
     records_left_ += batch.size() - first;
-    for (size_t i = first; i < batch.size(); i++) bytes_left_ += weight_of(batch.record(i));
+    bytes_left_ += batch.bytes(first, batch.size(), limits_.sides);
     skip_cut_batches();
 }
 
@@ -89,11 +83,24 @@ PartitionFeed::TimePoint PartitionFeed::ready_at() const {
     return may_cut() ? std::min(at, cut_at()) : at;
 }
 
+// Where the range ends that has `records` of `bytes` already when it comes to this batch. stop: a remembered end; -1: by the limits.
+uint32_t PartitionFeed::end_of_range(const Held& held, int64_t stop, size_t records, size_t bytes) const {
+    const Batch& batch = *held.batch;
+    if (stop >= 0) return std::max(held.next, static_cast<uint32_t>(batch.lower_bound(stop)));
+    size_t fits = held.next + std::min(limits_.max_records - records, batch.size() - held.next);
+    if (bytes + batch.bytes(held.next, fits, limits_.sides) > limits_.max_bytes) {
+        const auto ends = std::views::iota(size_t{held.next}, fits);
+        fits = *std::ranges::partition_point(ends, [&](size_t end) { return bytes + batch.bytes(held.next, end + 1, limits_.sides) <= limits_.max_bytes; });
+        if (records == 0 && fits == held.next) fits++;  // one record always fits
+    }
+    return static_cast<uint32_t>(fits);
+}
+
 RecordRange* PartitionFeed::cut() {
     const int64_t begin = batches_[cursor_].batch->record(batches_[cursor_].next).offset();
     while (!remembered_.empty() && remembered_.front() <= begin) remembered_.pop_front();
     const bool as_before = !remembered_.empty();
-    const int64_t stop = as_before ? remembered_.front() : INT64_MAX;
+    const int64_t stop = as_before ? remembered_.front() : -1;
     if (as_before) remembered_.pop_front();
 
     std::vector<RecordRange::Piece> pieces;
@@ -101,19 +108,12 @@ RecordRange* PartitionFeed::cut() {
     bool full = false;
     while (!full && cursor_ < batches_.size()) {
         Held& held = batches_[cursor_];
-        const uint32_t first = held.next;
-        while (held.next < held.batch->size()) {
-            const Record record = held.batch->record(held.next);
-            const size_t weight = weight_of(record);
-            const bool beyond = as_before ? record.offset() >= stop : records == limits_.max_records || bytes + weight > limits_.max_bytes;
-            full = beyond && records > 0;
-            if (full) break;
-            held.next++;
-            records++;
-            bytes += weight;
-        }
+        const uint32_t first = std::exchange(held.next, end_of_range(held, stop, records, bytes));
+        records += held.next - first;
+        bytes += held.batch->bytes(first, held.next, limits_.sides);
         if (held.next > first) pieces.push_back({held.batch, first, held.next});
-        if (held.next == held.batch->size()) cursor_++;
+        full = held.next < held.batch->size();
+        if (!full) cursor_++;
     }
     records_left_ -= records;
     bytes_left_ -= bytes;

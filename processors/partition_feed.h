@@ -20,9 +20,10 @@ namespace fetcher {
 
 struct RangeLimits {
     size_t max_records = 1;
-    size_t max_bytes = size_t{1} << 20;  // of values, and of keys and headers where they are sent; one record always fits
+    size_t max_bytes = size_t{1} << 20;  // of values, each with a newline; one record always fits
     std::chrono::milliseconds linger{5};
     bool ordered = true;  // one range under way at a time
+    bool sides = false;   // keys and headers are sent, and count too
 };
 
 struct RecordRange {
@@ -82,6 +83,7 @@ class PartitionFeed {
     bool is_full() const { return records_left_ >= limits_.max_records || bytes_left_ > limits_.max_bytes; }
     TimePoint cut_at() const;
     RecordRange* cut();
+    uint32_t end_of_range(const Held& held, int64_t stop, size_t records, size_t bytes) const;
     void skip_cut_batches();
 
     const RangeLimits limits_;
@@ -92,8 +94,5 @@ class PartitionFeed {
     std::deque<int64_t> remembered_;
     int64_t position_ = -1;
 };
-
-// What a record counts against max_bytes.
-size_t weight_of(const Record& record);
 
 }  // namespace fetcher

@@ -17,9 +17,14 @@ bool has_newline(std::string_view text) { return std::memchr(text.data(), '\n', 
 // Whether a value is a line as it is.
 bool is_line(const std::optional<std::string_view>& value) { return value && !value->empty() && !has_newline(*value); }
 
+// The first record from `first` on whose value is none.
+uint32_t end_of_lines(const Batch& batch, uint32_t first, uint32_t end) {
+    while (first < end && is_line(batch.record(first).value())) first++;
+    return first;
+}
+
 std::string_view framed_values(const Batch& batch, uint32_t first, uint32_t end) {
-    const auto all = batch.framed_values(first);
-    return end == batch.size() ? all : all.substr(0, all.size() - batch.framed_values(end).size());
+    return batch.framed_values(first).substr(0, batch.bytes(first, end, false));
 }
 
 }  // namespace
@@ -66,12 +71,9 @@ std::string_view RequestBody::framed(const RecordRange& range) {
         return text_.view();
     }
     const bool lines = format_.framing == Framing::ndjson;
+    if (lines && !format_.envelope) return value_lines(range);
     if (!lines) text_.append('[');
     for (const auto& [batch, first, end] : range.pieces) {
-        if (lines && !format_.envelope) {
-            append_value_lines(*batch, first, end);
-            continue;
-        }
         for (uint32_t i = first; i < end; i++) {
             if (format_.envelope) append_envelope(*batch, i);
             else append_json(batch->record(i));
@@ -85,17 +87,21 @@ std::string_view RequestBody::framed(const RecordRange& range) {
     return text_.view();
 }
 
-// Runs of values that are lines as they are lie in the batch as they are sent.
-void RequestBody::append_value_lines(const Batch& batch, uint32_t first, uint32_t end) {
-    for (uint32_t i = first; i < end;) {
-        uint32_t run_end = i;
-        while (run_end < end && is_line(batch.record(run_end).value())) run_end++;
-        if (run_end > i) text_.append(framed_values(batch, i, run_end));
-        i = run_end;
-        if (i == end) break;
-        append_json(batch.record(i++));
-        text_.append('\n');
+// Runs of values that are lines as they are lie in the batch as they are sent; what is one such run is not copied.
+std::string_view RequestBody::value_lines(const RecordRange& range) {
+    for (const auto& [batch, first, end] : range.pieces) {
+        for (uint32_t i = first; i < end; i++) {
+            const uint32_t run_end = end_of_lines(*batch, i, end);
+            const auto run = framed_values(*batch, i, run_end);
+            if (run_end == end && i == first && range.pieces.size() == 1) return run;
+            text_.append(run);
+            i = run_end;
+            if (i == end) break;
+            append_json(batch->record(i));
+            text_.append('\n');
+        }
     }
+    return text_.view();
 }
 
 void RequestBody::append_envelope(const Batch& batch, uint32_t i) {

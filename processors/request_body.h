@@ -39,7 +39,7 @@ class RequestBody {
 
   private:
     std::string_view framed(const RecordRange& range);
-    void append_value_lines(const Batch& batch, uint32_t first, uint32_t end);
+    std::string_view value_lines(const RecordRange& range);
     void append_envelope(const Batch& batch, uint32_t i);
     void append_json(const Record& record);
 
