@@ -27,6 +27,7 @@ tl::unexpected<Problem> invalid(std::vector<FieldError> errors) {
 }
 
 void apply_fields(const json& body, ConsumerSpec& spec) {
+    const auto broker = spec.bootstrap_servers();
     spec.broker_ip = body.value("broker_ip", spec.broker_ip);
     spec.broker_port = body.value("broker_port", spec.broker_port);
     spec.topic = body.value("topic", spec.topic);
@@ -36,6 +37,8 @@ void apply_fields(const json& body, ConsumerSpec& spec) {
     spec.dead_letter = body.value("dead_letter", spec.dead_letter);
     spec.retry = body.value("retry", spec.retry);
     spec.restart = body.value("restart", spec.restart);
+    // A secret is for the broker that it was given for: for another one it must be given again.
+    if (spec.bootstrap_servers() != broker) spec.kafka_properties = masked(spec.kafka_properties);
     if (!body.contains("kafka_properties")) return;
     auto properties = kafka_properties_in(body["kafka_properties"]);
     restore_masked(spec.kafka_properties, properties);
@@ -196,8 +199,12 @@ Answer<StoredConsumer> ConsumerConfig::restore(const StoredConsumer& current, co
 
 Result<KafkaCluster> ConsumerConfig::cluster(const ConsumerSpec& spec) const { return kafka_cluster(spec, environment_); }
 
-// An answer shows secrets masked. An option that comes back as it was shown has not been changed.
+// An answer shows secrets masked. An option that comes back as it was shown has not been changed; but nobody learns a secret by sending it,
+// unseen, to a place of his own.
 void ConsumerConfig::restore_secrets(const ProcessorSpec& before, ProcessorSpec& after) const {
+    const auto* type = registry_.find(after.type);
+    const std::string goes_to = type ? type->secrets_go_to() : "";
+    if (!goes_to.empty() && before.config.value(goes_to, json()) != after.config.value(goes_to, json())) return;
     const json shown = masked(before);
     for (auto& [name, value] : after.config.items())
         if (shown.contains(name) && shown[name] == value && before.config.contains(name)) value = before.config[name];

@@ -28,7 +28,7 @@ std::string wrong_property(const std::string& name, const std::string& value, co
     const auto* property = find_allowed_property(name);
     if (!property) return why_not_allowed(name);
     if (property->kind == AllowedProperty::Kind::secret && value == kMask)
-        return "is ***, which is how answers show a secret; send the secret itself, or a reference to it: ${secret:NAME}";
+        return "is ***, which is how answers show a secret; send the secret itself (again when the broker changes), or a reference to it: ${secret:NAME}";
     if (SecretSource::has_reference(value))
         return property->may_refer() ? "" : "must be written out; only sasl.username, sasl.password and ssl.key.password may be ${secret:NAME}";
     if (auto wrong = wrong_value(*property, value); !wrong.empty()) return wrong;

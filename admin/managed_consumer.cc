@@ -128,9 +128,18 @@ void ManagedConsumer::retire(Time now) {
     }
     records_rate_.clear();
     bytes_rate_.clear();
-    if (!asked) fail(now, last.failure.empty() ? "It ended without being asked to." : last.failure);
+    if (!asked && last.state == State::outdated) begin_instead(last.failure);
+    else if (!asked) fail(now, last.failure.empty() ? "It ended without being asked to." : last.failure);
     else if (last.state == State::failed) spdlog::warn("consumer {}: stopped, but not cleanly: {}", desired_.consumer_id, last.failure);
     else spdlog::info("consumer {}: stopped", desired_.consumer_id);
+}
+
+// No failure: it needs no pause, and no attempt is used up.
+void ManagedConsumer::begin_instead(const std::string& why) {
+    spdlog::warn("consumer {}: begins anew: {}", desired_.consumer_id, why);
+    std::lock_guard lock(mutex_);
+    seen_.last_error = LastError{why, std::chrono::system_clock::now()};
+    ++seen_.totals.restarts;
 }
 
 void ManagedConsumer::fail(Time now, const std::string& why) {

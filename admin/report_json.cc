@@ -108,7 +108,7 @@ json pipeline_json(const PipelineSnapshot& snapshot) {
 PipelineSnapshot pipeline_of(const json& from) {
     PipelineSnapshot snapshot;
     const int state = from.value("state", static_cast<int>(PipelineSnapshot::State::running));
-    if (state >= 0 && state <= static_cast<int>(PipelineSnapshot::State::failed)) snapshot.state = static_cast<PipelineSnapshot::State>(state);
+    if (state >= 0 && state <= static_cast<int>(PipelineSnapshot::State::outdated)) snapshot.state = static_cast<PipelineSnapshot::State>(state);
     visit_counters(snapshot, out_of(from));
     for (const auto& item : from.value("reasons", json::array())) snapshot.reasons.push_back(reason_of(item));
     for (const auto& item : from.value("partitions", json::array())) visit_partition(snapshot.partitions.emplace_back(), out_of(item));

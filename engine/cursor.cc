@@ -49,14 +49,15 @@ PartitionQueue* Cursor::queue(int32_t partition) const {
     return it == queues_.end() ? nullptr : it->second.get();
 }
 
-std::string Cursor::serve() {
+const std::optional<SourceTrouble>& Cursor::serve() {
     source_->serve();
-    return failure_;
+    return end_;
 }
 
 void Cursor::on_trouble(const SourceTrouble& trouble) {
-    const bool for_good = trouble.kind == SourceTrouble::Kind::topic_missing || trouble.kind == SourceTrouble::Kind::fatal;
-    if (for_good && failure_.empty()) failure_ = trouble.reason;
+    using Kind = SourceTrouble::Kind;
+    const bool for_good = trouble.kind != Kind::broker_unreachable && trouble.kind != Kind::hiccup;
+    if (for_good && !end_) end_ = trouble;
     // That a broker does not answer is told by the source which all share.
     if (!for_good) spdlog::debug("a second cursor: {}", trouble.reason);
 }

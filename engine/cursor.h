@@ -34,8 +34,8 @@ class Cursor final : private SourceEvents {
     PartitionQueue* queue(int32_t partition) const;
     size_t partitions() const { return queues_.size(); }
     uint64_t prefetch_bytes() const { return prefetch_bytes_; }  // of each partition
-    // Answers of the client. Returns why it is of no use any more, "" if it goes on.
-    std::string serve();
+    // Answers of the client. Returns why it is of no use any more, nullopt if it goes on.
+    const std::optional<SourceTrouble>& serve();
     // Destroys it on a thread of its own, because the end of a Kafka client may take a while. Whoever has the future outlives that.
     static std::future<void> dissolve(std::unique_ptr<Cursor> cursor);
 
@@ -51,7 +51,7 @@ class Cursor final : private SourceEvents {
     const uint64_t prefetch_bytes_;
     MemoryBudget::Member& memory_;
     std::map<int32_t, std::unique_ptr<PartitionQueue>> queues_;
-    std::string failure_;
+    std::optional<SourceTrouble> end_;
 };
 
 }  // namespace fetcher

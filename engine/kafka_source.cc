@@ -83,7 +83,7 @@ struct KafkaSource::Client {
         const auto now = std::chrono::steady_clock::now();
         if (!unanswered_since) unanswered_since = now;
         const bool too_long = now - *unanswered_since > kUnansweredLimit;
-        events->on_trouble({too_long ? SourceTrouble::Kind::fatal : SourceTrouble::Kind::broker_unreachable,
+        events->on_trouble({too_long ? SourceTrouble::Kind::outdated : SourceTrouble::Kind::broker_unreachable,
                             too_long ? "the broker does not answer; it is looked for anew: " + why : why});
     }
 
@@ -94,7 +94,7 @@ struct KafkaSource::Client {
             return;
         }
         if (topic_id.empty() || now->topic_id.empty() || now->topic_id == topic_id) return;
-        events->on_trouble({SourceTrouble::Kind::fatal, "topic " + topic + " was deleted and created anew; the new one is read from its first record"});
+        events->on_trouble({SourceTrouble::Kind::outdated, "topic " + topic + " was deleted and created anew; the new one is read from its first record"});
     }
 
     // --- what librdkafka calls, all inside serve() or close(), so on the poll thread ------------------------------------

@@ -67,14 +67,14 @@ class Pipeline::Impl {
 
   private:
     void run() {
-        std::string failure = start_workers();
-        if (failure.empty()) {
+        PollLoop::End end{start_workers()};
+        if (end.why.empty()) {
             MemoryBudget::Member memory(budget_);
-            failure = consume(memory);
+            end = consume(memory);
         }
         for (auto& worker : workers_) worker->lane().push({.kind = LaneItem::Kind::stop});  // a second one is never read
         for (auto& worker : workers_) worker.reset();
-        finish(failure);
+        finish(end);
     }
 
     // Returns why not, "" if all run.
@@ -87,22 +87,22 @@ class Pipeline::Impl {
         return "";
     }
 
-    // From the first look at the broker to the end. Returns why it failed, "" if it was stopped.
-    std::string consume(MemoryBudget::Member& memory) {
+    // From the first look at the broker to the end.
+    PollLoop::End consume(MemoryBudget::Member& memory) {
         auto source = connect(kGuessedPartitions, memory);
-        if (!source) return source.error().reason;
+        if (!source) return {source.error().reason};
         auto topic = await_topic(*source, kGuessedPartitions, memory);
         if (topic && *topic && static_cast<uint64_t>((*topic)->partitions) * prefetch_bytes_ > prefetch_limit((*topic)->partitions, memory)) {
             const int partitions = (*topic)->partitions;
             source = connect(partitions, memory);  // with less for each of many partitions; the group has not been joined yet
-            if (!source) return source.error().reason;
+            if (!source) return {source.error().reason};
             topic = await_topic(*source, partitions, memory);
         }
-        if (!topic) return topic.error().reason;
-        return *topic ? consume(**source, **topic, memory) : "";
+        if (!topic) return {topic.error().reason};
+        return *topic ? consume(**source, **topic, memory) : PollLoop::End{};
     }
 
-    std::string consume(KafkaSource& source, const TopicInfo& topic, MemoryBudget::Member& memory) {
+    PollLoop::End consume(KafkaSource& source, const TopicInfo& topic, MemoryBudget::Member& memory) {
         memory.charge(prefetch_bytes_ * static_cast<uint64_t>(topic.partitions));
         // Only now: threads inherit their maker's core, and librdkafka's shall run where there is room.
         if (options_.pin_thread) pin_this_thread();
@@ -184,14 +184,15 @@ class Pipeline::Impl {
         return std::optional<TopicInfo>();
     }
 
-    void finish(const std::string& failure) {
+    void finish(const PollLoop::End& end) {
+        using State = PipelineSnapshot::State;
         auto last = board_.read();
-        last.state = failure.empty() ? PipelineSnapshot::State::stopped : PipelineSnapshot::State::failed;
-        last.failure = failure;
+        last.state = end.why.empty() ? State::stopped : end.outdated ? State::outdated : State::failed;
+        last.failure = end.why;
         last.partitions.clear();
         last.memory_bytes = 0;
         board_.publish(std::move(last));
-        if (!failure.empty()) spdlog::error("consumer {}: {}", options_.consumer_id, failure);
+        if (last.state == State::failed) spdlog::error("consumer {}: {}", options_.consumer_id, end.why);
         const std::lock_guard lock(finished_mutex_);
         finished_ = true;
         finished_changed_.notify_all();

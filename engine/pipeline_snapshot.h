@@ -51,9 +51,10 @@ struct ProcessorSnapshot {
 };
 
 struct PipelineSnapshot {
-    enum class State { starting, running, stopping, stopped, failed };
+    // outdated: it ended so that a new one finds the cluster as it is now; nothing of it has failed.
+    enum class State { starting, running, stopping, stopped, failed, outdated };
     State state = State::starting;
-    std::string failure;                 // why it failed; empty otherwise
+    std::string failure;                 // why it failed, or is outdated; empty otherwise
     std::vector<HealthReason> reasons;   // empty: healthy
     std::vector<PartitionSnapshot> partitions;  // assigned to this member now
     std::vector<ProcessorSnapshot> processors;

@@ -32,7 +32,7 @@ PollLoop::PollLoop(PollLoopOptions options, Source& source, std::vector<std::uni
     FETCHER_INVARIANT(std::ranges::any_of(receivers_, &Receiver::required), "a consumer has at least one processor that is required");
 }
 
-std::string PollLoop::run(const std::atomic<bool>& stop) {
+PollLoop::End PollLoop::run(const std::atomic<bool>& stop) {
     counters_.state = PipelineSnapshot::State::running;
     counters_.last_progress = Clock::now();
     if (const auto subscribed = source_.subscribe(*this); !subscribed) fail(subscribed.error().reason);
@@ -49,7 +49,7 @@ std::string PollLoop::run(const std::atomic<bool>& stop) {
         if (!moved) wait_for([] { return true; }, std::min(next_commit_, next_publish_));
     }
     shut_down();
-    return failure_;
+    return {failure_, outdated_};
 }
 
 void PollLoop::fail(std::string why) {
@@ -292,6 +292,9 @@ void PollLoop::on_trouble(const SourceTrouble& trouble) {
             return health_.set(Severity::degraded, "broker_unreachable", "the broker does not answer: " + trouble.reason);
         case SourceTrouble::Kind::topic_missing:
             return fail("topic " + options_.topic + " is gone: " + trouble.reason);
+        case SourceTrouble::Kind::outdated:
+            outdated_ = outdated_ || failure_.empty();
+            return fail(trouble.reason);
         case SourceTrouble::Kind::fatal:
             return fail(trouble.reason);
         case SourceTrouble::Kind::hiccup:

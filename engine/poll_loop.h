@@ -54,9 +54,9 @@ class PollLoop final : private SourceEvents {
     PollLoop(PollLoopOptions options, Source& source, std::vector<std::unique_ptr<Worker>>& workers, AckQueue& acks, Doorbell& doorbell,
              MemoryBudget::Member& memory, HealthBoard& health, SnapshotBoard& snapshots);
 
-    // Runs until `stop`, or until something fails; then drains, commits, tells the workers to stop and leaves the group. Returns why it
-    // failed, "" if it was stopped.
-    std::string run(const std::atomic<bool>& stop);
+    struct End { std::string why; bool outdated = false; };  // "": it was stopped; outdated: nothing failed, a new client will find the cluster
+    // Runs until `stop`, or until something fails; then drains, commits, tells the workers to stop and leaves the group.
+    End run(const std::atomic<bool>& stop);
 
   private:
     using TimePoint = Clock::time_point;
@@ -138,6 +138,7 @@ class PollLoop final : private SourceEvents {
     int32_t drained_last_ = -1;  // partition: the next round begins after it
     PipelineSnapshot counters_;
     std::string failure_;
+    bool outdated_ = false;  // that is what failure_ says
     TimePoint next_late_begin_{};
     TimePoint next_commit_{};
     TimePoint next_log_ends_{};

@@ -92,7 +92,7 @@ void PollLoop::serve_cursors() {
     if (behind_ == 0) return;
     for (auto& receiver : receivers_) {
         if (!receiver.cursor) continue;
-        if (auto why = receiver.cursor->serve(); !why.empty()) fail(std::move(why));
+        if (const auto& trouble = receiver.cursor->serve()) on_trouble(*trouble);
     }
 }
 

@@ -40,7 +40,8 @@ struct SourceTrouble {
         broker_unreachable,  // the client goes on trying
         topic_missing,       // deleted under us
         hiccup,              // the client goes on by itself
-        fatal,               // the client is of no use any more: make a new one
+        outdated,            // the cluster or the topic is not what this client takes it for: make a new one
+        fatal,               // the client is of no use any more
     };
     Kind kind = Kind::hiccup;
     std::string reason;

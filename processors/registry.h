@@ -47,6 +47,8 @@ class ProcessorType {
                                              const ProcessorEnvironment& environment) const = 0;
     // config with its secrets replaced by "***", for answers.
     virtual nlohmann::json masked(const nlohmann::json& config) const { return config; }
+    // The option that says who gets the secrets: when it changes, they must be given again. "": none, or it holds them itself.
+    virtual std::string secrets_go_to() const { return {}; }
     // What only one writer may have, "" if nothing: two ACTIVE consumers with the same claim are in conflict ("file /a/b.log").
     virtual std::string claim(const nlohmann::json&, const ProcessorOwner&, const ProcessorEnvironment&) const { return {}; }
     // Touches neither disk nor network: that begins with Processor::open.

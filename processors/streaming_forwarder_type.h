@@ -13,6 +13,7 @@ class StreamingForwarderType final : public ProcessorType {
     std::vector<ConfigProblem> check(const nlohmann::json& config, const ProcessorOwner& owner,
                                      const ProcessorEnvironment& environment) const override;
     nlohmann::json masked(const nlohmann::json& config) const override;
+    std::string secrets_go_to() const override { return "endpoint_url"; }
     std::string claim(const nlohmann::json& config, const ProcessorOwner& owner, const ProcessorEnvironment& environment) const override;
     Result<std::unique_ptr<Processor>> make(const nlohmann::json& config, const ProcessorOwner& owner,
                                             const ProcessorEnvironment& environment) const override;

@@ -40,7 +40,7 @@ class RunningLoop {
             MemoryBudget::Member member(budget_);
             {
                 PollLoop loop(options, source, workers_, acks_, bell_, member, health_, board_);
-                failure = loop.run(stop_);
+                failure = loop.run(stop_).why;
             }
             workers_.clear();
             finished_ = true;

@@ -75,12 +75,14 @@ def test_a_broker_that_comes_back_at_another_address_is_found(make_server, own_b
     proxy.target_port = own_broker.port
     server = make_server(servers_address=own_broker.servers).start()
     flow = FileFlow(own_broker, stream, group, server.out / "flow.log")
-    consumer = server.create_file_sink(Cluster(f"127.0.0.1:{proxy.port}"), topic, group, flow.path)
+    no_second_try = {"restart": {"attempts": 0}}
+    consumer = server.create_file_sink(Cluster(f"127.0.0.1:{proxy.port}"), topic, group, flow.path, consumer=no_second_try)
     stream.send(1000)
     flow.wait_complete(30)
     own_broker.stop()
     seen = lambda: {reason["code"] for reason in server.consumer(consumer)["health"]["reasons"]}
     wait_until(lambda: "broker_unreachable" in seen(), 30, lambda: f"it says that the broker is away: {server.consumer(consumer)['health']}")
+    wait_until(lambda: server.consumer(consumer)["metrics"]["restarts"] == 1, 40, "it begins anew")
     assert server.consumer(consumer)["status"] == "ACTIVE"
     own_broker.move()
     own_broker.start()

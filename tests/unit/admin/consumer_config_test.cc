@@ -27,6 +27,7 @@ class SampleType : public ProcessorType {
                   {"workers", {{"type", "integer"}, {"minimum", 1}, {"maximum", 8}}}}}};
     }
     std::vector<ConfigProblem> check(const json& config, const ProcessorOwner&, const ProcessorEnvironment&) const override {
+        if (config.value("password", "") == "***") return {{"/password", "is the mask"}};
         if (config.at("place") == "/forbidden") return {{"/place", "is outside FILE_SINK_ROOTS"}};
         return {};
     }
@@ -35,6 +36,7 @@ class SampleType : public ProcessorType {
         if (shown.contains("password")) shown["password"] = "***";
         return shown;
     }
+    std::string secrets_go_to() const override { return "place"; }
     std::string claim(const json& config, const ProcessorOwner&, const ProcessorEnvironment&) const override {
         return "place " + config.at("place").get<std::string>();
     }
@@ -249,6 +251,12 @@ TEST_F(ConsumerConfigTest, SecretsAreMaskedAndSurviveTheWayBack) {
     const json back = {{"processor_configs",
                         {{{"id", before.spec.processors[0].id}, {"processor_type", "sample"}, {"config", shown}, {"created_at", "t1"}}}}};
     EXPECT_EQ(config_.merge(before, back, "t2")->spec, before.spec);
+
+    auto elsewhere = back;
+    elsewhere["processor_configs"][0]["config"]["place"] = "/mine";
+    const auto refused = config_.merge(before, elsewhere, "t2");
+    ASSERT_FALSE(refused) << "nobody learns a secret by sending it to a place of his own";
+    EXPECT_EQ(refused.error().errors.at(0).pointer, "/processor_configs/0/config/password");
 }
 
 TEST_F(ConsumerConfigTest, AnUnknownTypeShowsNothing) {

@@ -26,6 +26,12 @@ class FakePipelines {
             snapshot.state = state;
             snapshot.reasons = std::move(reasons);
         }
+        void become_outdated(const std::string& why) {
+            std::lock_guard lock(mutex);
+            snapshot.state = PipelineSnapshot::State::outdated;
+            snapshot.failure = why;
+            finished = true;
+        }
         void end(const std::string& failure = "") {
             std::lock_guard lock(mutex);
             snapshot.state = failure.empty() ? PipelineSnapshot::State::stopped : PipelineSnapshot::State::failed;

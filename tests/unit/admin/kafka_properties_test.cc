@@ -109,6 +109,19 @@ TEST_F(KafkaPropertiesInConfigTest, AMaskWithoutASecretBehindItIsRefused) {
     EXPECT_EQ(merged.error().errors.at(0).pointer, "/kafka_properties/sasl.password");
 }
 
+TEST_F(KafkaPropertiesInConfigTest, ASecretDoesNotFollowToAnotherBroker) {
+    const auto before = *create(kScram);
+    const json shown = masked(before.spec.kafka_properties);
+    for (const json& change : {json{{"broker_ip", "127.0.0.9"}}, json{{"broker_port", 1}}, json{{"broker_port", 1}, {"kafka_properties", shown}}}) {
+        const auto refused = config_.merge(before, change, "t2");
+        ASSERT_FALSE(refused) << change;
+        EXPECT_EQ(refused.error().errors.at(0).pointer, "/kafka_properties/sasl.password");
+    }
+    EXPECT_TRUE(config_.merge(before, {{"broker_port", 1}, {"kafka_properties", kScram}}, "t2"));
+    const auto referring = *create(with(kScram, "sasl.password", "${secret:PASSWORD}"));
+    EXPECT_TRUE(config_.merge(referring, {{"broker_port", 1}}, "t2"));
+}
+
 TEST_F(KafkaPropertiesInConfigTest, AReferenceIsShownAndOneAmongOtherTextIsNot) {
     EXPECT_EQ(masked({{"sasl.password", "${secret:PASSWORD}"}}).at("sasl.password"), "${secret:PASSWORD}");
     EXPECT_EQ(masked({{"sasl.password", "hunter${secret:PASSWORD}"}}).at("sasl.password"), "***");

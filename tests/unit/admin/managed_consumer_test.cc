@@ -124,6 +124,24 @@ TEST_F(ManagedConsumerTest, RestartsAFailedPipelineWithGrowingPauses) {
     EXPECT_EQ(pipelines_.count(), 22U) << "a minute is the longest pause";
 }
 
+TEST_F(ManagedConsumerTest, AnOutdatedPipelineIsReplacedAtOnceAndIsNoFailure) {
+    auto desired = wanted(2, Desired::running);
+    desired.spec.restart = {{"attempts", 0}};
+    consumer_.set_desired(desired);
+    advance(milliseconds{0});
+    for (int i = 1; i < 5; ++i) {
+        pipelines_.last()->become_outdated("the broker is elsewhere");
+        EXPECT_EQ(status(), "ACTIVE");
+        advance(milliseconds{0});
+        ASSERT_EQ(pipelines_.count(), 1U + i) << "without a pause";
+        EXPECT_EQ(status(), "ACTIVE");
+        EXPECT_EQ(consumer_.observe().last_error->detail, "the broker is elsewhere");
+    }
+    pipelines_.last()->end("the disk is on fire");
+    advance(seconds{100});
+    EXPECT_EQ(pipelines_.count(), 5U) << "a failure uses up the attempts";
+}
+
 TEST_F(ManagedConsumerTest, ForgetsTheBackoffOnceItWasHealthyForAWhile) {
     advance(milliseconds{0});
     for (int i = 0; i < 10; ++i) {
