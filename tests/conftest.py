@@ -14,6 +14,8 @@ from harness.database import Database
 from harness.postgres import OwnPostgres
 from harness.server import Server
 
+pytest_plugins = ["harness.side_by_side"]
+
 
 @pytest.fixture(scope="session")
 def cluster():

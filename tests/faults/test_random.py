@@ -70,9 +70,9 @@ def run(world, journal, seed):
 @pytest.mark.timeout(MINUTES * 60 + 900)
 def test_random_sequences_of_faults_lose_and_double_nothing(tmp_path, seed, request):
     again = f"scripts/faults --minutes {MINUTES:g} --seed {seed}"
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")  # told at once, though output is captured
-    reporter.ensure_newline()
-    reporter.write_line(f"random faults: repeat with {again}")
+    if reporter := request.config.pluginmanager.getplugin("terminalreporter"):  # told at once, though output is captured; not where -n has no terminal
+        reporter.ensure_newline()
+        reporter.write_line(f"random faults: repeat with {again}")
     journal = Journal(tmp_path / "journal")
     world = World(tmp_path, journal)
     try:

@@ -46,6 +46,7 @@ class Watch:
         return statistics.quantiles(self.answer_seconds, n=100)[98]
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 def test_a_slow_processor_beside_a_file_slows_itself_alone(testing_server, cluster, group):
     server = testing_server
@@ -115,6 +116,7 @@ def test_what_is_fetched_is_delivered_and_never_thrown_away(make_server, cluster
     print(f"received {most / delivered:.4f} of what was delivered")
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(knob("STUCK_SECONDS", 15) + 165)
 def test_a_stuck_processor_keeps_its_membership_beyond_the_session_timeout(testing_server, cluster, group):
     """Stuck for longer than the session timeout (10 s), with STUCK_SECONDS=310 than max.poll.interval.ms (5 min): still a member, still heard by

@@ -161,6 +161,7 @@ def test_three_replicas_start_at_one_time_on_an_empty_database(make_api, postgre
             replica.close()
 
 
+@pytest.mark.alone
 def test_every_change_reaches_the_other_replica_within_a_second(make_server, url, cluster, group, out_folder):
     one, two = (make_server(roots=str(out_folder), DATABASE_URL=url, INSTANCE_ID=f"instance-{name}").start() for name in ("one", "two"))
     topics = [cluster.make_topic("replicas", 4) for _ in range(2)]
@@ -301,6 +302,7 @@ def test_every_answered_change_survives_restarts_of_the_database(make_api, postg
     print(dict(statuses), "revisions", max(stored))
 
 
+@pytest.mark.alone
 def test_a_frozen_database_holds_nobody_up_for_long(make_api, postgres_server, url):
     server = make_api(DATABASE_URL=url)
     made = create(server, auto_start=True)

@@ -9,14 +9,19 @@ import uuid
 from . import paths
 from .waiting import free_port
 
+# Tests kill processes and never the machine: what the operating system has been given is safe. And with some hundred databases,
+# autovacuum would do nothing but go from one to the next.
+SETTINGS = ("fsync = off", "autovacuum = off")
+
 
 class OwnPostgres:
     def __init__(self, folder, settings=()):
-        """`settings`: lines for postgresql.conf."""
+        """`settings`: more lines for postgresql.conf."""
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        self._environment = dict(os.environ, POSTGRES_DIR=str(self.folder / "postgres"), POSTGRES_PORT=str(self.port), POSTGRES_EXTRA_SETTINGS="\n".join(settings))
+        lines = "\n".join((*SETTINGS, *settings))
+        self._environment = dict(os.environ, POSTGRES_DIR=str(self.folder / "postgres"), POSTGRES_PORT=str(self.port), POSTGRES_EXTRA_SETTINGS=lines)
 
     def _script(self, *arguments):
         # Its output goes to a file: a pipe would stay open as long as the server runs.

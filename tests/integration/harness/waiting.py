@@ -1,7 +1,13 @@
 """Bounded waiting: every test ends by itself, and says what it waited for when it gives up."""
 
+import os
+import random
 import socket
 import time
+
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+# Below those that the system gives to connections: what has been stopped finds its port free when it starts again. Others for each process of pytest.
+_ports = random.sample(range(10_000 + _WORKER % 8 * 2_000, 12_000 + _WORKER % 8 * 2_000), 2_000)
 
 
 def wait_until(condition, timeout, what, interval=0.05):
@@ -17,6 +23,13 @@ def wait_until(condition, timeout, what, interval=0.05):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that nobody listens on, and that is not given a second time."""
+    while _ports:
+        port = _ports.pop()
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise AssertionError("no port is left")
