@@ -31,7 +31,7 @@ def start_flow(make_server, flow, name="server", **config):
 @pytest.mark.timeout(600)
 def test_random_kills_lose_and_double_nothing(make_server, flow, dice):
     kills = knob("KILLS", 25)
-    records = knob("KILL_RECORDS", 3_000_000)
+    records = knob("KILL_RECORDS", 1_500_000)
     flow.stream.send(records // 2 // PARTITIONS)
     server = start_flow(make_server, flow)
     done = killed_in_flow = 0

@@ -40,9 +40,7 @@ def run_round(world, happening):
 def run(world, journal, seed):
     end = time.monotonic() + MINUTES * 60
     faults = 0
-    # A producer that meets a broker without leaders would look again after five minutes.
-    patient = ("topic.metadata.refresh.interval.ms=1000",)
-    with world.stream.sending(rate=RECORDS_PER_SECOND, seconds=MINUTES * 60 + 900, properties=patient) as sending:
+    with world.stream.sending(rate=RECORDS_PER_SECOND, seconds=MINUTES * 60 + 900) as sending:
         world.wait_flows()
         for happening in schedule.rounds(seed, without=() if world.disk.there else ("disk",)):
             if time.monotonic() > end:

@@ -12,14 +12,14 @@ PARTITIONS = 2
 RECORDS = 200
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stream(cluster):
     stream = Stream(cluster.servers, cluster.make_topic("verdicts", PARTITIONS), PARTITIONS, size=120)
     stream.send(RECORDS)
     return stream
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sent(cluster, stream):
     """partition -> its records, read back."""
     consumer = Consumer({"bootstrap.servers": cluster.servers, "group.id": "verdicts", "enable.auto.commit": False, "log_level": 2})

@@ -13,7 +13,7 @@ PARTITIONS = 2
 WRONG = "wrong-password-5TzR"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # the order of the tests may mix the modules
 def broker(tmp_path_factory):
     broker = SecureBroker(tmp_path_factory.mktemp("secure") / "kafka")
     broker.start()

@@ -147,6 +147,7 @@ class OwnBroker(Cluster):
             KAFKA_PORT=str(port),
             KAFKA_CONTROLLER_PORT=str(controller_port),
             KAFKA_EXTRA_PROPERTIES="\n".join(properties),
+            JAVA_TOOL_OPTIONS="-XX:TieredStopAtLevel=1",  # it does not live long enough to be worth optimising
         )
 
     @classmethod

@@ -76,7 +76,8 @@ class _Sending:
         command = [paths.PRODUCER, "--bootstrap-servers", stream.servers, "--topic", stream.topic, "--run", stream.run]
         command += ["--partitions", str(stream.partitions), "--first-sequence", str(first.pop()), "--size", str(stream.size)]
         command += ["--count", str(count), "--rate", str(rate), "--seconds", str(seconds)]
-        for name in properties:
+        # One that meets a broker whose partitions have no leader yet would look again after five minutes.
+        for name in ("topic.metadata.refresh.interval.ms=1000", *properties):
             command += ["--property", name]
         self._seconds = seconds
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -1,4 +1,5 @@
-"""Tests in several processes of pytest (-n): the long ones first, and those that are marked `alone` while no other runs."""
+"""Tests in several processes of pytest (-n): in an order that gives the machine enough to do all the time, and those that are marked `alone`
+while no other runs."""
 
 import fcntl
 
@@ -10,7 +11,7 @@ def pytest_configure(config):
 
 
 def _most_seconds(item):
-    """What it is allowed tells how long it takes: who needs more than the usual says so."""
+    """What it is allowed tells how long it takes: a test that takes long says so."""
     marker = item.get_closest_marker("timeout")
     return marker.args[0] if marker else 0
 
@@ -19,9 +20,18 @@ def _is_alone(item):
     return item.get_closest_marker("alone") is not None
 
 
+def _places(items):
+    """From 0 to 1."""
+    return {item: (place + 0.5) / len(items) for place, item in enumerate(items)}
+
+
 def pytest_collection_modifyitems(config, items):
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: (_is_alone(item), -_most_seconds(item)))
+    """The longest of all comes first; then the long ones, which need the processors, are spread among those that mostly wait."""
+    if not hasattr(config, "workerinput"):
+        return
+    long = sorted((item for item in items if _most_seconds(item)), key=_most_seconds, reverse=True)
+    places = {**_places([item for item in items if not _most_seconds(item)]), **_places(long)}
+    items.sort(key=lambda item: (_is_alone(item), item not in long[:1], places[item]))
 
 
 def _locked(folder, name, how):
