@@ -155,7 +155,7 @@ def main():
     options = parser.parse_args()
     cluster = Cluster(options.servers)
     home = pathlib.Path(tempfile.mkdtemp(prefix="perf-postgres-", dir=ROOT / "build"))
-    postgres = OwnPostgres(home)
+    postgres = OwnPostgres(home, as_in_earnest=True)
     postgres.start()
     results = {}
     try:

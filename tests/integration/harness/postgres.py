@@ -11,16 +11,16 @@ from .waiting import free_port
 
 # Tests kill processes and never the machine: what the operating system has been given is safe. And with some hundred databases,
 # autovacuum would do nothing but go from one to the next.
-SETTINGS = ("fsync = off", "autovacuum = off")
+FOR_TESTS = ("fsync = off", "autovacuum = off")
 
 
 class OwnPostgres:
-    def __init__(self, folder, settings=()):
-        """`settings`: more lines for postgresql.conf."""
+    def __init__(self, folder, settings=(), as_in_earnest=False):
+        """`settings`: lines for postgresql.conf. `as_in_earnest`: without those that suit tests, for measurements."""
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        lines = "\n".join((*SETTINGS, *settings))
+        lines = "\n".join((*(() if as_in_earnest else FOR_TESTS), *settings))
         self._environment = dict(os.environ, POSTGRES_DIR=str(self.folder / "postgres"), POSTGRES_PORT=str(self.port), POSTGRES_EXTRA_SETTINGS=lines)
 
     def _script(self, *arguments):
