@@ -26,7 +26,12 @@ ForwarderSender::~ForwarderSender() {
 
 void ForwarderSender::run() {
     try {
-        while (const auto job = queue_.next(index_)) deliver(*job);
+        for (;;) {
+            connection_->rearm();  // before the job is taken: whoever gives its partition up after that is not overheard
+            const auto job = queue_.next(index_);
+            if (!job) return;
+            deliver(*job);
+        }
     } catch (const std::exception& error) {
         queue_.fail(std::string("the forwarder failed: ") + error.what());
     }

@@ -41,7 +41,6 @@ class LibraryConnection final : public HttpConnection {
     explicit LibraryConnection(HttpServerAddress address) : address_(std::move(address)) {}
 
     HttpAnswer send(const HttpRequest& request) override {
-        aborted_.store(false);
         const bool kept = client_ && client_->is_socket_open() != 0;
         auto answer = send_once(request);
         const bool stale = kept && answer.kind == HttpAnswer::Kind::broken && !late_;
@@ -55,6 +54,8 @@ class LibraryConnection final : public HttpConnection {
         const std::lock_guard lock(mutex_);
         if (client_) client_->stop();
     }
+
+    void rearm() override { aborted_.store(false); }
 
   private:
     HttpAnswer send_once(const HttpRequest& request) {
@@ -99,7 +100,6 @@ class LibraryConnection final : public HttpConnection {
             answer.kind = HttpAnswer::Kind::answered;
             answer.status = in.status;
             answer.retry_after = in.get_header_value("Retry-After");
-            answer.location = in.get_header_value("Location");
             return end(std::move(answer));
         }
         late_ = std::chrono::steady_clock::now() - begin >= address_.request_timeout;

@@ -36,7 +36,6 @@ struct HttpAnswer {
     Kind kind = Kind::broken;
     int status = 0;
     std::string retry_after;
-    std::string location;
     std::string body;     // its beginning
     std::string trouble;  // where there is no answer: why, for a person
 };
@@ -55,8 +54,10 @@ class HttpConnection {
     // To the path of the url. Connects where there is no connection. A kept connection that the server has closed meanwhile is
     // replaced, once, without a word.
     virtual HttpAnswer send(const HttpRequest& request) = 0;
-    // Makes a send() that is under way return soon (at the latest after connect_timeout). Harmless where there is none.
+    // Makes a send() that is under way return soon (at the latest after connect_timeout), and each that follows at once, until rearm().
     virtual void abort() = 0;
+    // Forgets an abort(). Thread: the owner's
+    virtual void rearm() = 0;
 };
 
 using HttpConnector = std::function<std::unique_ptr<HttpConnection>(const HttpServerAddress&)>;

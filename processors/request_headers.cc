@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "processors/http_headers.h"
 #include "processors/http_verdict.h"
@@ -15,6 +16,11 @@ using Kind = ForwarderAuth::Kind;
 constexpr std::chrono::minutes kSecretsLookedUp{1};
 constexpr std::chrono::seconds kTokenLife{300};  // where its server does not tell
 constexpr size_t kLeastRedactedBytes = 4;        // shorter ones would tear every text apart
+constexpr size_t kHiddenKept = 4;                // the last ones
+
+void hide(const std::string& value, HiddenValues& hidden) {
+    if (value.size() >= kLeastRedactedBytes) hidden.add(value, "***");
+}
 
 std::string base64(std::string_view bytes) {
     constexpr const char* kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -45,18 +51,41 @@ std::string form_encoded(std::string_view text) {
 
 RequestHeaders::RequestHeaders(const ForwarderOptions& options, std::string secrets_dir, HttpServerAddress token_server, HttpConnector connector)
     : own_(options.headers), auth_(options.auth), format_(options.format), secrets_(std::move(secrets_dir)),
-      token_server_(std::move(token_server)), connector_(std::move(connector)) {}
+      token_server_("the token server " + token_server.url.shown()),
+      token_connection_(auth_.kind == Kind::oauth2 ? connector(token_server) : nullptr) {}
 
 Result<std::shared_ptr<const HttpHeaders>> RequestHeaders::current() {
-    const std::lock_guard lock(mutex_);
+    Lock lock(mutex_);
+    while (building_ && !ended_) {
+        const uint64_t before = builds_;
+        built_.wait(lock, [&] { return builds_ != before || ended_; });
+        // A token server that hangs costs all who wait its time once, not one after the other.
+        if (!ended_ && failure_) return tl::unexpected<Error>(*failure_);
+    }
+    if (ended_) return transient("the forwarder ends");
     if (current_ && Clock::now() < valid_until_) return current_;
-    secret_values_.clear();
-    auto built = build();
+    building_ = true;
+    HiddenValues hidden;
+    auto built = build(lock, hidden);
+    building_ = false;
+    builds_++;
+    failure_ = built ? std::nullopt : std::optional(built.error());
+    built_.notify_all();
     if (!built) return tl::unexpected<Error>(std::move(built.error()));
+    keep_hidden(std::move(hidden));
     current_ = std::make_shared<const HttpHeaders>(std::move(*built));
     valid_until_ = Clock::now() + kSecretsLookedUp;
     if (auth_.kind == Kind::oauth2) valid_until_ = std::min(valid_until_, token_valid_until_);
     return current_;
+}
+
+void RequestHeaders::abort() {
+    {
+        const std::lock_guard lock(mutex_);
+        ended_ = true;
+    }
+    built_.notify_all();
+    if (token_connection_) token_connection_->abort();
 }
 
 bool RequestHeaders::renew(const std::shared_ptr<const HttpHeaders>& refused) {
@@ -70,74 +99,87 @@ bool RequestHeaders::renew(const std::shared_ptr<const HttpHeaders>& refused) {
 
 std::string RequestHeaders::redacted(std::string text) const {
     const std::lock_guard lock(mutex_);
-    for (const auto& value : secret_values_) {
-        for (size_t at = text.find(value); at != std::string::npos; at = text.find(value, at + 3)) text.replace(at, value.size(), "***");
-    }
+    for (const auto& values : hidden_) text = values.hide(std::move(text));
     return text;
 }
 
-Result<std::string> RequestHeaders::secret(const std::string& text) {
-    auto value = secrets_.resolve(text);
+// A token is renewed before it expires, and a request may be under way with what was changed meanwhile: these are kept too.
+void RequestHeaders::keep_hidden(HiddenValues hidden) {
+    if (!hidden_.empty() && hidden_.front() == hidden) return;
+    hidden_.push_front(std::move(hidden));
+    if (hidden_.size() > kHiddenKept) hidden_.pop_back();
+}
+
+Result<std::string> RequestHeaders::secret(const std::string& text, HiddenValues& hidden) const {
+    std::vector<std::string> looked_up;
+    auto value = secrets_.resolve(text, &looked_up);
     if (!value) return value;
     if (const auto problem = header_value_problem(*value)) return fatal("a secret that is sent in a header " + *problem);
-    if (value->size() >= kLeastRedactedBytes) secret_values_.push_back(*value);
+    // The whole, and what came from secrets: a server may repeat either.
+    hide(*value, hidden);
+    for (const auto& part : looked_up) hide(part, hidden);
     return value;
 }
 
-Result<HttpHeaders> RequestHeaders::build() {
+Result<HttpHeaders> RequestHeaders::build(Lock& lock, HiddenValues& hidden) {
     HttpHeaders headers;
     bool has_type = false, has_agent = false;
     for (const auto& [name, text] : own_) {
-        auto value = secret(text);
+        auto value = secret(text, hidden);
         if (!value) return tl::unexpected<Error>(std::move(value.error()));
         has_type |= same_header(name, "Content-Type");
         has_agent |= same_header(name, "User-Agent");
+        // "Bearer abc": a server speaks of abc.
+        if (same_header(name, "Authorization") || same_header(name, "Proxy-Authorization")) hide(value->substr(value->find(' ') + 1), hidden);
         headers.emplace_back(name, std::move(*value));
     }
     if (!has_type) headers.emplace_back("Content-Type", format_.content_type());
     if (!has_agent) headers.emplace_back("User-Agent", "kafka-fetcher");
     if (const char* encoding = format_.content_encoding()) headers.emplace_back("Content-Encoding", encoding);
     if (auth_.kind == Kind::none) return headers;
-    auto value = authorization();
+    auto value = authorization(lock, hidden);
     if (!value) return tl::unexpected<Error>(std::move(value.error()));
     headers.emplace_back("Authorization", std::move(*value));
     return headers;
 }
 
-Result<std::string> RequestHeaders::authorization() {
+Result<std::string> RequestHeaders::authorization(Lock& lock, HiddenValues& hidden) {
     if (auth_.kind == Kind::bearer) {
-        return secret(auth_.token).map([](const std::string& token) { return "Bearer " + token; });
+        return secret(auth_.token, hidden).map([](const std::string& token) { return "Bearer " + token; });
     }
     if (auth_.kind == Kind::oauth2) {
         if (token_.empty() || Clock::now() >= token_valid_until_) {
-            auto token = fetch_token();
+            auto token = fetch_token(lock, hidden);
             if (!token) return token;
             token_ = std::move(*token);
         }
-        secret_values_.push_back(token_);
+        hide(token_, hidden);
         return "Bearer " + token_;
     }
-    const auto name = secret(auth_.username);
+    const auto name = secret(auth_.username, hidden);
     if (!name) return name;
-    const auto password = secret(auth_.password);
+    const auto password = secret(auth_.password, hidden);
     if (!password) return password;
-    secret_values_.push_back(base64(*name + ":" + *password));
-    return "Basic " + secret_values_.back();
+    const std::string both = base64(*name + ":" + *password);
+    hide(both, hidden);
+    return "Basic " + both;
 }
 
-Result<std::string> RequestHeaders::fetch_token() {
-    const auto id = secret(auth_.client_id);
+Result<std::string> RequestHeaders::fetch_token(Lock& lock, HiddenValues& hidden) {
+    const auto id = secret(auth_.client_id, hidden);
     if (!id) return id;
-    const auto password = secret(auth_.client_secret);
+    const auto password = secret(auth_.client_secret, hidden);
     if (!password) return password;
     const std::string body = "grant_type=client_credentials" + (auth_.scope.empty() ? "" : "&scope=" + form_encoded(auth_.scope));
-    const std::string where = "the token server " + token_server_.url.shown();
-    const auto answer = connector_(token_server_)->send({"POST",
-                                                         {{"Content-Type", "application/x-www-form-urlencoded"},
-                                                          {"Accept", "application/json"},
-                                                          {"User-Agent", "kafka-fetcher"},
-                                                          {"Authorization", "Basic " + base64(form_encoded(*id) + ":" + form_encoded(*password))}},
-                                                         body});
+    const std::string& where = token_server_;
+    lock.unlock();
+    const auto answer = token_connection_->send({"POST",
+                                                 {{"Content-Type", "application/x-www-form-urlencoded"},
+                                                  {"Accept", "application/json"},
+                                                  {"User-Agent", "kafka-fetcher"},
+                                                  {"Authorization", "Basic " + base64(form_encoded(*id) + ":" + form_encoded(*password))}},
+                                                 body});
+    lock.lock();
     if (answer.kind == HttpAnswer::Kind::refused) return fatal(where + ": " + answer.trouble);
     if (answer.kind != HttpAnswer::Kind::answered) return transient(where + ": " + answer.trouble);
     const auto verdict = verdict_of(answer.status);

@@ -60,7 +60,7 @@ bool SecretSource::has_reference(std::string_view text) {
     return false;
 }
 
-Result<std::string> SecretSource::resolve(std::string_view text) const {
+Result<std::string> SecretSource::resolve(std::string_view text, std::vector<std::string>* looked_up) const {
     std::string resolved;
     while (!text.empty()) {
         const size_t begin = text.find(kBegin);
@@ -72,6 +72,7 @@ Result<std::string> SecretSource::resolve(std::string_view text) const {
         auto value = look_up(std::string(text.substr(kBegin.size(), length - kBegin.size() - 1)));
         if (!value) return value;
         resolved += *value;
+        if (looked_up) looked_up->push_back(std::move(*value));
         text.remove_prefix(length);
     }
     return resolved;

@@ -18,8 +18,8 @@ class SecretSource {
   public:
     explicit SecretSource(std::string folder) : folder_(std::move(folder)) {}  // empty: only the environment
 
-    // The text with each reference replaced. An error names the secret and where it was looked for, never a value.
-    Result<std::string> resolve(std::string_view text) const;
+    // The text with each reference replaced. An error names the secret and where it was looked for, never a value. `looked_up`: what was put in.
+    Result<std::string> resolve(std::string_view text, std::vector<std::string>* looked_up = nullptr) const;
 
     // The length of the reference that `text` begins with; 0: it begins with none.
     static size_t reference_length(std::string_view text);
@@ -38,6 +38,7 @@ class HiddenValues {
   public:
     void add(const std::string& value, std::string shown);
     std::string hide(std::string text) const;
+    bool operator==(const HiddenValues&) const = default;
 
   private:
     std::vector<std::pair<std::string, std::string>> values_;  // longer ones first: one may be part of another

@@ -21,6 +21,7 @@ StreamingForwarder::StreamingForwarder(Setup setup)
 
 StreamingForwarder::~StreamingForwarder() {
     queue_.stop();
+    headers_.abort();
     for (const auto& sender : senders_) sender->abort();  // all at once, not one after the other
     senders_.clear();
     queue_.drop_all();

@@ -33,6 +33,11 @@ struct FakeServer {
         std::unique_lock lock(mutex);
         return changed.wait_for(lock, 20s, [&] { return sent.size() >= n; });
     }
+    void answer_again() {
+        const std::lock_guard lock(mutex);
+        hanging = false;
+        changed.notify_all();
+    }
     std::vector<Sent> all() {
         const std::lock_guard lock(mutex);
         return sent;
@@ -44,17 +49,22 @@ class FakeConnection final : public HttpConnection {
     explicit FakeConnection(FakeServer& server) : server_(server) {}
     HttpAnswer send(const HttpRequest& request) override {
         std::unique_lock lock(server_.mutex);
-        aborted_ = false;
+        if (aborted_) return {.kind = HttpAnswer::Kind::aborted};
         const FakeServer::Sent sent{request.headers.back().second, std::string(request.body)};
         server_.sent.push_back(sent);
         server_.changed.notify_all();
-        server_.changed.wait(lock, [&] { return !server_.hanging || aborted_; });
+        server_.changed.wait_for(lock, 20s, [&] { return !server_.hanging || aborted_; });
         return aborted_ ? HttpAnswer{.kind = HttpAnswer::Kind::aborted} : server_.decide(sent);
     }
     void abort() override {
         const std::lock_guard lock(server_.mutex);
         aborted_ = true;
         server_.changed.notify_all();
+    }
+
+    void rearm() override {
+        const std::lock_guard lock(server_.mutex);
+        aborted_ = false;
     }
 
   private:
@@ -142,13 +152,20 @@ class Forwarding : public ::testing::Test {
         stop();
         std::filesystem::remove_all(folder_);
     }
+    void use_tokens() {
+        options_.auth = {.kind = ForwarderAuth::Kind::oauth2, .token_url = "http://tokens/", .client_id = "id", .client_secret = "hush"};
+        tokens_.decide = [](const auto&) { return answered(200, R"({"access_token": "abc"})"); };
+    }
     void start() {
         StreamingForwarder::Setup setup;
         setup.options = options_;
         setup.server.url = *parse_http_url(options_.endpoint_url);
         setup.memory_folder = folder_;
         setup.memory_name = "m";
-        setup.connector = [this](const HttpServerAddress&) { return std::make_unique<FakeConnection>(server_); };
+        if (options_.auth.kind == ForwarderAuth::Kind::oauth2) setup.token_server.url = *parse_http_url(options_.auth.token_url);
+        setup.connector = [this](const HttpServerAddress& address) {
+            return std::make_unique<FakeConnection>(address.url.host == "tokens" ? tokens_ : server_);
+        };
         forwarder_ = std::make_unique<StreamingForwarder>(std::move(setup));
         forwarder_->bind(engine_);
     }
@@ -171,7 +188,7 @@ class Forwarding : public ::testing::Test {
     }
 
     const std::string folder_ = ::testing::TempDir() + "forwarder_" + std::to_string(::getpid());
-    FakeServer server_;
+    FakeServer server_, tokens_;
     EngineSide engine_;
     ForwarderOptions options_;
     std::vector<std::unique_ptr<Batch>> batches_;
@@ -293,6 +310,40 @@ TEST_F(Forwarding, APartitionThatIsTakenAwayIsLetGoAtOnceThoughTheServerHangs) {
     forwarder_->close(*p0_);
     EXPECT_LT(Clock::now() - begin, 5s);
     later.join();
+}
+
+TEST_F(Forwarding, ATokenServerThatHangsHoldsUpNoEnd) {
+    use_tokens();
+    tokens_.hanging = true;
+    start();
+    for (int32_t p = 0; p < 4; p++) {
+        const auto assignment = make_assignment(p);
+        open(assignment);
+        write(assignment, 0, 10);  // all senders want the token
+    }
+    ASSERT_TRUE(tokens_.wait_sent(1));
+    const auto begin = Clock::now();
+    stop();
+    EXPECT_LT(Clock::now() - begin, 5s);
+    EXPECT_EQ(tokens_.all().size(), 1u);
+    EXPECT_EQ(server_.all().size(), 0u);
+}
+
+TEST_F(Forwarding, NothingOfAPartitionGoesOutThatWasTakenAwayWhileTheTokenWasFetched) {
+    use_tokens();
+    tokens_.hanging = true;
+    start();
+    open(p0_);
+    write(p0_, 0, 10);
+    ASSERT_TRUE(tokens_.wait_sent(1));
+    p0_->revoked = true;
+    forwarder_->flush();
+    forwarder_->close(*p0_);
+    tokens_.answer_again();
+    open(p1_);
+    write(p1_, 0, 10);
+    EXPECT_TRUE(engine_.wait_durable(1, 10));
+    for (const auto& sent : server_.all()) EXPECT_EQ(sent.key.find("/0/0-9"), std::string::npos) << sent.key;
 }
 
 TEST_F(Forwarding, LessThanARequestGoesOutWhenItStops) {
