@@ -142,7 +142,17 @@ DatabaseResult<void> BlockTransaction::write(DatabaseConnection& connection, con
     auto done = connection.run(kBegin + settings + "; " + joined(statements, "; "), framed(pieces));
     if (done) return {};
     if (done.error().statement == fence_index && done.error().sqlstate == "22012") done.error().kind = Kind::moved;
-    return rolled_back(connection, std::move(done.error()));
+    auto why = rolled_back(connection, std::move(done.error()));
+    if (why.value().kind == Kind::row) return failed(refused_or_moved(connection, block, std::move(why.value())));
+    return why;
+}
+
+// A unique index refuses rows that are there already before the fence is reached: whether they are, and whose, the positions tell.
+DatabaseFailure BlockTransaction::refused_or_moved(DatabaseConnection& connection, const RowBlock& block, DatabaseFailure refused) const {
+    const auto moved = moved_positions(connection, block);
+    if (!moved) return moved.error();
+    if (!moved->empty()) refused.kind = Kind::moved;
+    return refused;
 }
 
 DatabaseResult<void> BlockTransaction::land(DatabaseConnection& connection, const RowBlock& block, Rows rows, bool only_first,
@@ -184,6 +194,10 @@ DatabaseResult<std::vector<BlockTransaction::RefusedRow>> BlockTransaction::writ
                                                                                                   bool only_first) const {
     auto done = land_all(connection, block, only_first);
     if (!done) return rolled_back(connection, std::move(done.error()));
+    if (done->empty()) return done;
+    // Others may have written meanwhile.
+    auto still = refused_or_moved(connection, block, {Kind::row, "", "", 0});
+    if (still.kind != Kind::row) return failed(std::move(still));
     return done;
 }
 

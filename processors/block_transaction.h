@@ -23,7 +23,8 @@ class BlockTransaction {
     // What a new connection needs before it writes.
     DatabaseResult<void> prepare_session(DatabaseConnection& connection) const;
 
-    // All or nothing. After a failure that leaves the connection usable the transaction is rolled back.
+    // All or nothing. After a failure that leaves the connection usable the transaction is rolled back. Rows that are refused, by a unique
+    // index perhaps because they are there already, while a position is not where we left it: moved.
     DatabaseResult<void> write(DatabaseConnection& connection, const RowBlock& block) const;
 
     struct RefusedRow {
@@ -31,7 +32,7 @@ class BlockTransaction {
         std::string words;   // PostgreSQL's
     };
     // After a failure of kind row: writes the rows part by part and so finds those that are refused: all of them, or the first of each
-    // partition. None: the block is committed. Some: nothing of it is written, and no transaction is left open.
+    // partition. None: the block is committed. Some: nothing of it is written, no transaction is left open, and no position has been moved.
     DatabaseResult<std::vector<RefusedRow>> write_or_find_refused(DatabaseConnection& connection, const RowBlock& block, bool only_first) const;
 
     // Where the positions are that the block's moves do not begin at, by the move's index; nullopt: there is no row.
@@ -52,6 +53,7 @@ class BlockTransaction {
     std::string local_settings(const RowBlock& block) const;
     // Writes the rows within the transaction, but for those that are refused.
     DatabaseResult<void> land(DatabaseConnection& connection, const RowBlock& block, Rows rows, bool only_first, std::vector<RefusedRow>& refused) const;
+    DatabaseFailure refused_or_moved(DatabaseConnection& connection, const RowBlock& block, DatabaseFailure refused) const;
     DatabaseResult<std::vector<RefusedRow>> land_all(DatabaseConnection& connection, const RowBlock& block, bool only_first) const;
 
     const DatabaseTable table_;

@@ -230,6 +230,39 @@ TEST_F(DatabaseDeadLetters, AConnectionThatBreaksInBetweenTellsNothingTwice) {
     EXPECT_EQ(rows("SELECT x FROM " + named("checked") + " ORDER BY o"), (Lines{"0", "2"}));
 }
 
+TEST_F(DatabaseDeadLetters, RowsThatAreInTheTableAlreadyBecomeNone) {
+    run("CREATE TABLE " + named("orders") + " (o bigint PRIMARY KEY)");
+    auto sink = make_sink("orders", (R"({"columns": {"o": "$offset"}, "workers": 1, "db_dsn": ")" + url_ + "?application_name=" + schema_ + "\"}").c_str(), &letters_);
+    ASSERT_TRUE(sink->open(four_));
+    hand(*sink, four_, 0, {"a"});
+    ASSERT_EQ(flush(*sink).kind, Kind::durable) << letters_.failure();
+    // As a COMMIT leaves it whose answer was lost.
+    run("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '" + schema_ + "'; UPDATE " + named("fetcher_positions") +
+        " SET next = 3; INSERT INTO " + named("orders") + " VALUES (1), (2)");
+    hand(*sink, four_, 1, {"b", "c"});
+    hand(*sink, four_, 3, {"d"});
+    ASSERT_EQ(flush(*sink).kind, Kind::durable) << letters_.failure();
+    EXPECT_EQ(letters_.calls(), Lines{});
+    EXPECT_EQ(letters_.durable_below(4), 4);
+    EXPECT_EQ(one("SELECT count(*) FROM " + named("orders")), "4");
+}
+
+TEST_F(DatabaseDeadLetters, NorRowsThatAnotherCommitsWhileRefusedOnesAreLookedFor) {
+    run("CREATE TABLE " + named("orders") + " (x int CHECK (x >= 0), o bigint PRIMARY KEY)");
+    auto sink = make_sink("orders", kChecked, &letters_);
+    ASSERT_TRUE(sink->open(four_));
+    // The last transaction of a process that was killed, to which the first record was a dead letter.
+    run("BEGIN; INSERT INTO " + named("orders") + " VALUES (1, 1), (2, 2); INSERT INTO " + named("fetcher_positions") +
+        " (target, consumer_group, topic, partition, next, topic_id) VALUES ('" + named("orders") + "', 'group', 'topic', 4, 3, 'topic-id-1')");
+    hand(*sink, four_, 0, {R"({"x":-1})", R"({"x":1})", R"({"x":2})", R"({"x":3})"});
+    serve_until(*sink, [&] { return one("SELECT count(*) FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid))") == "1"; });
+    run("COMMIT");
+    ASSERT_EQ(flush(*sink).kind, Kind::durable) << letters_.failure();
+    EXPECT_EQ(letters_.calls(), Lines{});
+    EXPECT_EQ(rows("SELECT x FROM " + named("orders") + " ORDER BY o"), (Lines{"1", "2", "3"}));
+    EXPECT_EQ(position(4), "4");
+}
+
 TEST_F(DatabaseDeadLetters, BatchesWaitWhileTheTableIsLockedAndAllArrive) {
     make_checked();
     auto sink = make_sink("checked", R"({"columns": {"x": "/x", "o": "$offset"}, "workers": 1, "max_batch_records": 10})", &letters_);

@@ -131,6 +131,54 @@ TEST_F(DatabasePositions, ATransactionThatHadBeenCommittedBeforeTheConnectionBro
     EXPECT_EQ(values(), "abcd");
 }
 
+// A unique index refuses what is in the table already, before the statement that looks at the positions is reached.
+TEST_F(DatabasePositions, RowsOfOursThatAUniqueIndexRefusesAreNotTakenForBadOnes) {
+    run("CREATE TABLE " + named("orders") + " (id bigint PRIMARY KEY)");
+    auto sink = make_sink("orders", (R"({"columns": {"id": "$offset"}, "workers": 1, "db_dsn": ")" + url_ + "?application_name=" + schema_ + "\"}").c_str());
+    const auto four = of_topic("A");
+    sink->open(four);
+    write(*sink, four, 0, {{"a"}});
+    EXPECT_EQ(flush(*sink).kind, Kind::durable);
+    // As a COMMIT leaves it whose answer was lost.
+    run("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '" + schema_ + "'; UPDATE " + named("fetcher_positions") +
+        " SET next = 3; INSERT INTO " + named("orders") + " VALUES (1), (2)");
+    write(*sink, four, 1, {{"b"}, {"c"}});
+    EXPECT_EQ(flush(*sink).kind, Kind::durable) << failure();
+    EXPECT_EQ(acks_.durable_below(4), 3);
+    write(*sink, four, 3, {{"d"}});
+    EXPECT_EQ(flush(*sink).kind, Kind::durable) << failure();
+    EXPECT_EQ(one("SELECT string_agg(id::text, ' ' ORDER BY id) FROM " + named("orders")), "0 1 2 3");
+    EXPECT_EQ(positions(), (Lines{"A|4"}));
+}
+
+TEST_F(DatabasePositions, NeitherAreThoseOfAnotherProcess) {
+    run("CREATE TABLE " + named("orders") + " (id bigint PRIMARY KEY)");
+    auto sink = make_sink("orders", R"({"columns": {"id": "$offset"}})");
+    const auto four = of_topic("A");
+    sink->open(four);
+    // The last transaction of a process that was killed.
+    run("INSERT INTO " + named("orders") + " VALUES (0); INSERT INTO " + named("fetcher_positions") +
+        " (target, consumer_group, topic, partition, next, topic_id) VALUES ('" + named("orders") + "', 'group', 'topic', 4, 1, 'A')");
+    write(*sink, four, 0, {{"a"}, {"b"}});
+    EXPECT_EQ(flush(*sink).kind, Kind::durable) << failure();
+    EXPECT_EQ(acks_.durable_below(4), 2);
+    // One that has taken over while this one was frozen.
+    run("UPDATE " + named("fetcher_positions") + " SET next = 4; INSERT INTO " + named("orders") + " VALUES (2), (3)");
+    write(*sink, four, 2, {{"c"}, {"d"}});
+    EXPECT_NE(failure().find("partition 4: another process"), std::string::npos) << failure();
+    EXPECT_EQ(acks_.durable_below(4), 2);
+}
+
+TEST_F(DatabasePositions, ARowThatIsThereThoughNobodyMovedThePositionIsRefused) {
+    run("CREATE TABLE " + named("orders") + " (id bigint PRIMARY KEY); INSERT INTO " + named("orders") + " VALUES (2)");
+    auto sink = make_sink("orders", R"({"columns": {"id": "$offset"}})");
+    const auto four = of_topic("A");
+    sink->open(four);
+    write(*sink, four, 0, {{"a"}, {"b"}, {"c"}});
+    EXPECT_NE(failure().find("offset 2 was refused by PostgreSQL: duplicate key"), std::string::npos) << failure();
+    EXPECT_EQ(acks_.durable_below(4), 2);
+}
+
 TEST_F(DatabasePositions, WhatOthersHaveWrittenIsNotAcknowledgedForThem) {
     auto sink = make_sink("messages");
     const auto four = of_topic("A");
