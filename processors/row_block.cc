@@ -80,6 +80,8 @@ std::vector<int64_t> RowBlock::step_ends() const {
     std::vector<int64_t> ends;
     for (const auto& move : moves_) ends.push_back(move.to);
     for (size_t row = rows_.size(); row-- > step_end();) ends[rows_[row].move] = std::min(ends[rows_[row].move], rows_[row].offset);
+    // Rows that are skipped lie behind the step too: a position never goes back to them.
+    for (size_t m = 0; m < ends.size(); m++) ends[m] = std::max(ends[m], moves_[m].from.value_or(ends[m]));
     return ends;
 }
 

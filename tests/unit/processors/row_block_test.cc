@@ -94,5 +94,24 @@ TEST_F(Rows, BelowAPositionAreSkipped) {
     EXPECT_FALSE(block_.drop_revoked());
 }
 
+TEST_F(Rows, BelowAPositionTakeNoStepBackToThem) {
+    const auto zero = block_.move_of(zero_, 0, "id");
+    for (const char* text : {"a", "b", "c", "d"}) add(zero, text);
+    block_.move(zero).to = 4;
+    block_.skip_to(zero, 3);
+    block_.limit(1);
+    EXPECT_EQ(block_.step_ends(), std::vector<int64_t>{3});
+    for (int n = 0; n < 3; n++) {
+        block_.limit(1);
+        EXPECT_TRUE(pieces().empty());
+        block_.step();
+        EXPECT_EQ(block_.moves()[zero].from, 3);
+        EXPECT_TRUE(block_.drop_revoked());
+    }
+    block_.limit(1);
+    EXPECT_EQ(pieces(), (std::vector<std::string>{"d"}));
+    EXPECT_EQ(block_.step_ends(), std::vector<int64_t>{4});
+}
+
 }  // namespace
 }  // namespace fetcher
