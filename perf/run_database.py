@@ -178,7 +178,7 @@ def main():
     database.run(
         "CREATE TABLE IF NOT EXISTS fetcher_positions (target text NOT NULL, consumer_group text NOT NULL, topic text NOT NULL, partition integer "
         "NOT NULL, next bigint NOT NULL, topic_id text NOT NULL DEFAULT '', updated_at timestamptz NOT NULL DEFAULT now(), "
-        "PRIMARY KEY (target, consumer_group, topic, partition)) WITH (fillfactor = 50)"
+        "PRIMARY KEY (target, consumer_group, topic, partition, topic_id)) WITH (fillfactor = 50)"
     )
     rows = ["| | rows/s | over all | of psql's | psql, rows/s | CPU s a million rows |", "|---|---|---|---|---|---|"]
     for name in options.shapes.split(","):

@@ -2,7 +2,6 @@
 
 #include <simdjson.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include "processors/ndjson_encoder.h"
@@ -26,11 +25,6 @@ RowEncoder::RowEncoder(RowShape shape) : shape_(std::move(shape)) {
     }
     if (!value_pointers.empty()) value_fields_ = std::make_unique<JsonFields>(std::move(value_pointers));
     if (!key_pointers.empty()) key_fields_ = std::make_unique<JsonFields>(std::move(key_pointers));
-}
-
-RecordParts RowEncoder::parts() const {
-    const auto uses = [&](Part part) { return std::ranges::any_of(shape_.columns, [&](const auto& plan) { return plan.source.part == part; }); };
-    return {.keys = uses(Part::key), .headers = uses(Part::headers)};
 }
 
 std::optional<std::string> RowEncoder::read_json(const Record& record) {

@@ -34,7 +34,6 @@ class RowEncoder {
   public:
     explicit RowEncoder(RowShape shape);
 
-    RecordParts parts() const;
     // Appends one row. What is wrong with the record, for a person, or nullopt; nothing is appended then.
     std::optional<std::string> append(const Record& record, const Assignment& assignment, uint32_t move, RowBlock& into);
     // Keys of another block have other numbers.
