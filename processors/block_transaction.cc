@@ -58,9 +58,9 @@ BlockTransaction::BlockTransaction(DatabaseTable table, ProcessorOwner owner, st
 DatabaseResult<void> BlockTransaction::prepare_session(DatabaseConnection& connection) const {
     // Whoever holds a lock for long is told of, rather than waited for in silence; and we hold none for ever, should this process be frozen or
     // a statement take too long. A shorter limit of the role's or the database's counts.
-    const auto at_most = [](const char* setting, const char* milliseconds) {
-        return std::string("SELECT pg_catalog.set_config(name, '") + milliseconds + "', false) FROM pg_catalog.pg_settings WHERE name = '" + setting +
-               "' AND (setting::bigint = 0 OR setting::bigint > " + milliseconds + ")";
+    const auto at_most = [](const char* setting, const char* number) {
+        return std::string("SELECT pg_catalog.set_config(name, '") + number + "', false) FROM pg_catalog.pg_settings WHERE name = '" + setting +
+               "' AND (setting::bigint = 0 OR setting::bigint > " + number + ")";
     };
     std::string sql = at_most("lock_timeout", "20000") + "; " + at_most("statement_timeout", "30000") + "; " +
                       at_most("idle_in_transaction_session_timeout", "30000");
@@ -71,9 +71,13 @@ DatabaseResult<void> BlockTransaction::prepare_session(DatabaseConnection& conne
                (table_.shape.ordinal ? std::string(", 0::bigint AS ") + kOrdinal : "") + " FROM " + table_.name + " WITH NO DATA";
     }
     if (auto set = connection.run(sql); !set) return failed(std::move(set.error()));
-    // So that the server notices when we are gone while it works for us. Older ones do not know it.
-    if (auto set = connection.run("SET client_connection_check_interval TO '5s'"); !set && set.error().kind != Kind::fatal)
-        return failed(std::move(set.error()));
+    // So that the server notices when we are gone, while it works for us and while it waits for rows with locks in its hand. Not each one can.
+    for (const std::string& notice : {std::string("SET client_connection_check_interval TO '5s'"),
+                                      at_most("tcp_keepalives_idle", "30") + "; " + at_most("tcp_keepalives_interval", "10") + "; " +
+                                          at_most("tcp_keepalives_count", "3")}) {
+        auto set = connection.run(notice);
+        if (!set && (set.error().kind == Kind::connection || set.error().kind == Kind::stopped)) return failed(std::move(set.error()));
+    }
     return {};
 }
 
@@ -218,7 +222,8 @@ DatabaseResult<std::vector<std::pair<uint32_t, std::optional<int64_t>>>> BlockTr
     return moved;
 }
 
-DatabaseResult<std::optional<int32_t>> BlockTransaction::find_lost(DatabaseConnection& connection, const std::vector<Expected>& expected) const {
+DatabaseResult<std::optional<BlockTransaction::Lost>> BlockTransaction::find_lost(DatabaseConnection& connection,
+                                                                                  const std::vector<Expected>& expected) const {
     if (expected.empty()) return std::nullopt;
     std::vector<int32_t> partitions;
     for (const auto& one : expected) partitions.push_back(one.partition);
@@ -226,7 +231,7 @@ DatabaseResult<std::optional<int32_t>> BlockTransaction::find_lost(DatabaseConne
     if (!stored) return failed(stored.error());
     const auto lost = std::ranges::find_if(expected, [&](const auto& one) { return next_of(*stored, one.partition, one.topic_id) < one.next; });
     if (lost == expected.end()) return std::nullopt;
-    return lost->partition;
+    return Lost{lost->partition, !next_of(*stored, lost->partition, lost->topic_id)};
 }
 
 }  // namespace fetcher

@@ -37,13 +37,17 @@ class BlockTransaction {
 
     // Where the positions are that the block's moves do not begin at, by the move's index; nullopt: there is no row.
     DatabaseResult<std::vector<std::pair<uint32_t, std::optional<int64_t>>>> moved_positions(DatabaseConnection& connection, const RowBlock& block) const;
-    // Of the expected positions the first partition's whose position is lower or not there at all.
+    // The first of the expected positions that is lower or not there at all.
     struct Expected {
         int32_t partition = 0;
         std::string topic_id;
         int64_t next = 0;
     };
-    DatabaseResult<std::optional<int32_t>> find_lost(DatabaseConnection& connection, const std::vector<Expected>& expected) const;
+    struct Lost {
+        int32_t partition = 0;
+        bool row_is_gone = false;
+    };
+    DatabaseResult<std::optional<Lost>> find_lost(DatabaseConnection& connection, const std::vector<Expected>& expected) const;
 
   private:
     using Rows = std::vector<uint32_t>;

@@ -100,7 +100,7 @@ DatabaseResult<void> DatabaseConnection::connect(std::map<std::string, std::stri
     all.try_emplace("application_name", "kafka-fetcher");
     all.try_emplace("port", "5432");
     all.try_emplace("sslmode", "prefer");
-    for (const char* file : {"passfile", "sslcert", "sslkey"}) all[file] = kNoFile;
+    for (const char* file : {"passfile", "sslcert", "sslkey", "sslcrl"}) all[file] = kNoFile;
     all.try_emplace("sslrootcert", kNoFile);
     all["gssencmode"] = "disable";
     all["client_encoding"] = "UTF8";

@@ -11,10 +11,12 @@ Kind kind_of_statement_error(std::string_view sqlstate) {
     if (of_class == "08" || of_class == "57") return sqlstate == "57014" ? Kind::transient : Kind::connection;  // 57014: a timeout
     if (sqlstate == "25P03" || sqlstate == "25P04") return Kind::connection;  // the server has ended the session: idle within a transaction, or too long
     if (sqlstate == "25006") return Kind::connection;  // read-only: a standby; the name may lead to the primary the next time
-    if (of_class == "25" || of_class == "40" || of_class == "53" || of_class == "55" || of_class == "58" || of_class == "XX") return Kind::transient;
-    // 44: a view's check option; 54: a limit such as the size of an index row; P0: raised by a trigger; 21: a key twice in one statement.
-    if (of_class == "21" || of_class == "22" || of_class == "23" || of_class == "44" || of_class == "54" || of_class == "P0") return Kind::row;
-    return Kind::fatal;
+    if (of_class == "25" || of_class == "40" || of_class == "53" || of_class == "55" || of_class == "58" || of_class == "72" || of_class == "XX") return Kind::transient;
+    // What does not depend on the row: rights, names, what the server cannot do, its configuration.
+    for (const char* not_of_the_row : {"0A", "0B", "0L", "0P", "24", "26", "28", "2B", "2D", "34", "3B", "3D", "3F", "42", "F0", "HV"})
+        if (of_class == not_of_the_row) return Kind::fatal;
+    // Constraints, types, limits, and whatever code a trigger makes up.
+    return Kind::row;
 }
 
 Kind kind_of_connect_error(std::string_view sqlstate, std::string_view words) {

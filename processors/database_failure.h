@@ -13,13 +13,13 @@ struct DatabaseFailure {
         stopped,     // we were told to stop
         connection,  // the connection is gone or not to be had; whether the last statement took effect is not known
         transient,   // the transaction was rolled back and may succeed the next time: deadlock, timeout, disk full
-        row,         // the data is refused: constraint, type, encoding
+        row,         // the data is refused: constraint, type, encoding, a trigger
         moved,       // the position row is not where we left it: somebody else has written, or we have, and the answer was lost
         fatal,       // a person has to mend something: rights, missing table, wrong password
     };
     Kind kind = Kind::fatal;
     std::string sqlstate;  // empty where the server said nothing
-    std::string words;     // one sentence: what PostgreSQL said, without the contents of rows
+    std::string words;     // one sentence: what PostgreSQL said, without DETAIL, which repeats rows; it may quote a value that it does not take
     int statement = 0;     // index of the statement that failed within what was sent together
     bool timed_out = false;  // it took longer than it may: less at once may succeed
 };

@@ -18,12 +18,15 @@ constexpr std::chrono::seconds kLossLook{10};  // how often positions are looked
 constexpr milliseconds kLook{50};         // how soon a waiting worker sees that its partition is revoked
 // How long a partition that another has written to may stay ours: by then the group has told us that it is not, or we are wrong.
 constexpr std::chrono::seconds kFencePatience{5};
+constexpr const char* kInternalError = "XX000";
 
-DatabaseFailure lost(int32_t partition) {
+DatabaseFailure lost(int32_t partition, bool row_is_gone) {
     return {Kind::fatal, "",
-            "partition " + std::to_string(partition) +
-                ": its position in fetcher_positions has gone back: the database has lost its latest transactions, or somebody has changed the "
-                "position. The consumer starts again from there",
+            "partition " + std::to_string(partition) + ": its position in fetcher_positions " +
+                (row_is_gone ? "is gone: the database has lost its latest transactions, or somebody has deleted the row. The consumer starts again at the "
+                               "offset that the group has committed; what the table has lost below that does not come again by itself"
+                             : "has gone back: the database has lost its latest transactions, or somebody has changed the position. The consumer starts "
+                               "again from there"),
             0};
 }
 
@@ -57,7 +60,7 @@ std::optional<Outcome> DatabaseWriter::obstacle() const {
 void DatabaseWriter::watch(const std::shared_ptr<Assignment>& assignment, const std::string& topic_id, std::optional<int64_t> next) {
     const std::lock_guard lock(mutex_);
     std::erase_if(watched_, [&](const Watched& watched) { return watched.assignment->partition == assignment->partition; });
-    watched_.push_back({assignment, topic_id, next, false});
+    watched_.push_back({assignment, topic_id, next, true, {}});
 }
 
 std::optional<Outcome> DatabaseWriter::fill(const Assignment& assignment, const Fill& fill) {
@@ -146,17 +149,21 @@ void DatabaseWriter::deliver() {
         if (!sending_.drop_revoked()) break;
         sending_.limit(rows_at_once_);
         const auto done = attempt();
-        if (done) backoff.reset();
-        if (done) continue;
+        if (done) {
+            backoff.reset();
+            say("");
+            continue;
+        }
         const auto& failure = done.error();
-        if (failure.timed_out) take_smaller_steps();
+        // Where there is no connection yet, less at once is no help.
+        if (connection_ && (failure.timed_out || failure.sqlstate == kInternalError)) take_smaller_steps();
         if (failure.kind == Kind::stopped) return;
         if (failure.kind == Kind::fatal || failure.kind == Kind::row) return give_up(failure);
         if (failure.kind == Kind::connection) {
+            if (connection_) note_unanswered();
             connection_.reset();
-            for (const auto& move : sending_.moves()) note(move, move.from, false);
         }
-        say(failure.words);
+        say(words_for(failure));
         if (!pause(backoff.next())) return;
     }
     if (!end) return;
@@ -180,7 +187,7 @@ std::optional<std::string> DatabaseWriter::end_of_block() {
     return why.empty() ? std::nullopt : std::optional(std::move(why));
 }
 
-// What took too long would take as long again.
+// What took too long would take as long again; and an internal error is that of a row perhaps, which is found so.
 void DatabaseWriter::take_smaller_steps() { rows_at_once_ = std::max<size_t>(1, sending_.rows_in_step() / 2); }
 
 DatabaseResult<void> DatabaseWriter::attempt() {
@@ -217,11 +224,11 @@ DatabaseResult<void> DatabaseWriter::settle() {
     std::optional<int32_t> taken;
     for (const auto& [index, next] : *moved) {
         const PositionMove& move = sending_.moves()[index];
-        if (next < move.from) return failed(lost(move.assignment->partition));  // nullopt is less than any number
-        if (!is_certain(*move.assignment)) {
+        if (next < move.from) return failed(lost(move.assignment->partition, !next));  // nullopt is less than any number
+        if (may_be_ours(*move.assignment, *next)) {
             sending_.skip_to(index, *next);
             acks_.durable(move.assignment, std::min(*next, move.to));
-            note(move, next, true);
+            note(move, next, *next > move.to);  // beyond this block: the next one finds the same
         } else {
             taken = move.assignment->partition;
         }
@@ -250,7 +257,7 @@ DatabaseResult<void> DatabaseWriter::look_for_loss(DatabaseConnection& connectio
     }
     const auto found = transaction_.find_lost(connection, expected);
     if (!found) return failed(found.error());
-    if (*found) return failed(lost(**found));
+    if (*found) return failed(lost((*found)->partition, (*found)->row_is_gone));
     return {};
 }
 
@@ -276,7 +283,7 @@ void DatabaseWriter::acknowledge() {
         const auto& move = sending_.moves()[m];
         if (move.dropped) continue;
         acks_.durable(move.assignment, ends[m]);
-        note(move, ends[m], true);
+        note(move, ends[m], false);
     }
     sending_.step();
     fenced_since_.reset();
@@ -284,19 +291,44 @@ void DatabaseWriter::acknowledge() {
     if (rows_at_once_ <= limits_.records) rows_at_once_ += rows_at_once_ / 4 + 1;
 }
 
-void DatabaseWriter::note(const PositionMove& move, std::optional<int64_t> next, bool certain) {
+// For a person. An internal error, which may be a bug of an extension that one row meets, is tried again for ever: which row, he must know.
+std::string DatabaseWriter::words_for(const DatabaseFailure& failure) const {
+    if (failure.sqlstate != kInternalError) return failure.words;
+    const auto rows = sending_.rows_to_write();
+    if (rows.size() != 1) return failure.words;
+    const auto& row = sending_.rows()[rows.front()];
+    return "PostgreSQL fails at the record at partition " + std::to_string(sending_.moves()[row.move].assignment->partition) + " offset " +
+           std::to_string(row.offset) + ", which is tried again until that is mended: " + failure.words;
+}
+
+void DatabaseWriter::note(const PositionMove& move, std::optional<int64_t> next, bool inherited) {
     const std::lock_guard lock(mutex_);
     for (auto& watched : watched_) {
         if (watched.assignment != move.assignment) continue;
         watched.next = next;
-        watched.certain = certain;
+        watched.inherited &= inherited;
+        watched.unanswered.clear();
     }
 }
 
-bool DatabaseWriter::is_certain(const Assignment& assignment) const {
+void DatabaseWriter::note_unanswered() {
+    const auto ends = sending_.step_ends();
+    const std::lock_guard lock(mutex_);
+    for (size_t m = 0; m < ends.size(); m++) {
+        const auto& move = sending_.moves()[m];
+        for (auto& watched : watched_) {
+            if (move.dropped || watched.assignment != move.assignment || std::ranges::find(watched.unanswered, ends[m]) != watched.unanswered.end()) continue;
+            watched.unanswered.push_back(ends[m]);
+        }
+    }
+}
+
+// Whether it may be by a transaction of ours that the position has moved there.
+bool DatabaseWriter::may_be_ours(const Assignment& assignment, int64_t next) const {
     const std::lock_guard lock(mutex_);
     const auto found = std::ranges::find(watched_, &assignment, [](const Watched& watched) { return watched.assignment.get(); });
-    return found != watched_.end() && found->certain;
+    if (found == watched_.end()) return true;
+    return found->inherited || std::ranges::find(found->unanswered, next) != found->unanswered.end();
 }
 
 void DatabaseWriter::give_up(const DatabaseFailure& failure) {

@@ -69,8 +69,10 @@ class DatabaseWriter {
     void look_while_idle();
     void acknowledge();
     void take_smaller_steps();
-    void note(const PositionMove& move, std::optional<int64_t> next, bool certain);
-    bool is_certain(const Assignment& assignment) const;
+    std::string words_for(const DatabaseFailure& failure) const;
+    void note(const PositionMove& move, std::optional<int64_t> next, bool inherited);
+    void note_unanswered();
+    bool may_be_ours(const Assignment& assignment, int64_t next) const;
     void give_up(const DatabaseFailure& failure);
     void halt();
     void say(const std::string& trouble);
@@ -91,9 +93,10 @@ class DatabaseWriter {
         std::shared_ptr<Assignment> assignment;
         std::string topic_id;
         std::optional<int64_t> next;
-        // We have moved it and have heard so. If not, it may be further by a transaction of our own: one whose answer was lost, or the last
-        // one of a process that was killed, which the server may finish after our start.
-        bool certain = false;
+        // We have not moved it yet: the server may finish the last transaction of a process that was killed after our start.
+        bool inherited = true;
+        // Where transactions of ours would have taken it whose answers were lost.
+        std::vector<int64_t> unanswered;
     };
 
     mutable std::mutex mutex_;

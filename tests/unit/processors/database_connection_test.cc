@@ -9,6 +9,8 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "database_world.h"
@@ -23,7 +25,7 @@ using std::chrono::seconds;
 // Takes connections and never says a word.
 class BlackHole {
   public:
-    BlackHole() : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    BlackHole() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)) {
         sockaddr_in address{};
         address.sin_family = AF_INET;
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -33,12 +35,21 @@ class BlackHole {
         ::getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &length);
         port_ = ntohs(address.sin_port);
     }
-    ~BlackHole() { ::close(fd_); }
+    ~BlackHole() {
+        for (const int taken : taken_) ::close(taken);
+        ::close(fd_);
+    }
+    // How many connections it has taken so far.
+    size_t taken() {
+        for (int fd = 0; (fd = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC)) >= 0;) taken_.push_back(fd);
+        return taken_.size();
+    }
     std::string url(const std::string& more = "") const { return "postgresql://u:p@127.0.0.1:" + std::to_string(port_) + "/d" + more; }
 
   private:
     const int fd_;
     int port_ = 0;
+    std::vector<int> taken_;
 };
 
 template <class Call>
@@ -90,6 +101,37 @@ TEST(HiddenValues, AreReplacedWhereverTheyStand) {
     hidden.add("", "nothing");
     EXPECT_EQ(hidden.hide("user \"bob\" of bobs-db, bob"), "user \"${secret:U}\" of ${secret:D}, ${secret:U}");
     EXPECT_EQ(HiddenValues().hide("as it is"), "as it is");
+}
+
+class DatabaseStalls : public DatabaseWorld {};
+
+TEST_F(DatabaseStalls, OfConnectingMakeNoTransactionSmaller) {
+    BlackHole hole;
+    const auto folder = std::filesystem::path(testing::TempDir()) / schema_;
+    std::filesystem::create_directories(folder);
+    const auto point_at = [&](const std::string& url) {
+        std::ofstream(folder / "new") << url;
+        std::filesystem::rename(folder / "new", folder / "DSN");  // whole at any time
+    };
+    point_at(url_ + "?application_name=" + schema_);
+    const nlohmann::json config{{"db_dsn", "${secret:DSN}"}, {"table", named("messages")}, {"workers", 1}};
+    ProcessorEnvironment environment;
+    environment.secrets_dir = folder;
+    DatabaseSync sink(DatabaseSyncOptions::from(config), {"consumer", "group", "topic", {}}, environment);
+    sink.bind(acks_);
+    const auto four = make_assignment(4);
+    ASSERT_TRUE(sink.open(four));
+    write(sink, four, 0, {{"first"}});
+    ASSERT_EQ(flush(sink).kind, Outcome::Kind::durable);
+    point_at(hole.url("?connect_timeout=1"));
+    run("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = '" + schema_ + "'");
+    write(sink, four, 1, std::vector<TestRecord>(1000, {"x"}));
+    for (int i = 0; i < 1000 && hole.taken() < 3; i++) std::this_thread::sleep_for(milliseconds(10));
+    EXPECT_GE(hole.taken(), 3U);
+    point_at(url_);
+    for (int i = 0; i < 1000 && flush(sink).kind != Outcome::Kind::durable; i++) std::this_thread::sleep_for(milliseconds(10));
+    EXPECT_EQ(one("SELECT count(*), count(DISTINCT xmin::text) FROM " + named("messages") + " WHERE value = 'x'"), "1000|1");
+    std::filesystem::remove_all(folder);
 }
 
 class DatabaseSecrets : public DatabaseWorld {
