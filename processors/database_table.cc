@@ -16,6 +16,10 @@ tl::unexpected<DatabaseFailure> refused(std::string words) {
     return failed({DatabaseFailure::Kind::fatal, "", std::move(words), 0});
 }
 
+tl::unexpected<DatabaseFailure> unlogged(const std::string& what) {
+    return refused(what + " is unlogged or temporary: after a crash its rows would be gone but not the position; ALTER TABLE … SET LOGGED");
+}
+
 struct FoundTable {
     std::string schema, name, kind, persistence;
 };
@@ -95,9 +99,15 @@ DatabaseResult<FoundTable> find_or_create(DatabaseConnection& connection, const 
     }
     const FoundTable& table = **found;
     if (table.kind != "r" && table.kind != "p") return refused(as_written(options) + " is no table; database_sync writes to tables only");
-    if (table.persistence != "p")
-        return refused("table " + as_written(options) + " is unlogged or temporary: after a crash its rows would be gone but not the position; ALTER TABLE … SET LOGGED");
-    return table;
+    if (table.persistence != "p") return unlogged("table " + as_written(options));
+    if (table.kind == "r") return table;
+    const auto partition = connection.run("SELECT n.nspname, c.relname FROM pg_catalog.pg_partition_tree(pg_catalog.to_regclass(" + quoted_literal(quoted) +
+                                          ")) t JOIN pg_catalog.pg_class c ON c.oid = t.relid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+                                          "WHERE c.relpersistence <> 'p' LIMIT 1");
+    if (!partition) return failed(partition.error());
+    if (partition->rows.empty()) return table;
+    const auto& row = partition->rows.front();
+    return unlogged("table " + as_written(options) + ": its partition " + row[0].value_or("") + "." + row[1].value_or(""));
 }
 
 struct FoundColumn {
@@ -147,7 +157,7 @@ int64_t number(const std::optional<std::string>& text) {
 }  // namespace
 
 DatabaseResult<DatabaseTable> DatabaseTable::prepare(DatabaseConnection& connection, const DatabaseSyncOptions& options) {
-    auto begun = connection.run(std::string("BEGIN; SET LOCAL lock_timeout TO '5s'; SELECT pg_catalog.pg_advisory_xact_lock(") + kLock + ")");
+    auto begun = connection.run(std::string("BEGIN; SET LOCAL lock_timeout TO '5s'; SET LOCAL idle_in_transaction_session_timeout TO '30s'; SELECT pg_catalog.pg_advisory_xact_lock(") + kLock + ")");
     if (!begun) return failed(std::move(begun.error()));
     const auto found = find_or_create(connection, options);
     if (!found) return failed(found.error());
@@ -168,6 +178,8 @@ DatabaseResult<DatabaseTable> DatabaseTable::prepare(DatabaseConnection& connect
     if (!*positions) {
         const std::string statement = positions_statement(table.positions);
         if (auto made = connection.run(statement); !made) return failed(with_statement(std::move(made.error()), statement));
+    } else if ((*positions)->persistence != "p") {
+        return refused(kPositions + std::string(" is unlogged: after a crash the positions would be gone but not the rows; ALTER TABLE … SET LOGGED"));
     } else if (auto renewed = renew_key(connection, table.positions); !renewed) {
         return failed(std::move(renewed.error()));
     }

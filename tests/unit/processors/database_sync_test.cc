@@ -283,6 +283,12 @@ TEST_F(DatabaseSyncTest, SaysWhatToMend) {
     EXPECT_NE(reason("odd", R"({"columns": {"a": "/a"}})").find("of type point"), std::string::npos);
     EXPECT_NE(reason("odd", R"({"columns": {"g": "/a"}})").find("generated"), std::string::npos);
     EXPECT_NE(reason("unlogged", R"({"columns": {"a": "/a"}})").find("SET LOGGED"), std::string::npos);
+    run("CREATE TABLE " + named("parts") + " (a int, b int) PARTITION BY RANGE (a); CREATE TABLE " + named("low") + " PARTITION OF " + named("parts") +
+        " FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (b); CREATE UNLOGGED TABLE " + named("lowest") + " PARTITION OF " + named("low") + " FOR VALUES FROM (0) TO (10)");
+    EXPECT_NE(reason("parts", R"({"columns": {"a": "/a", "b": "/b"}})").find("partition " + named("lowest") + " is unlogged"), std::string::npos);
+    run("CREATE UNLOGGED TABLE " + named("fetcher_positions") + " (a int)");
+    EXPECT_NE(reason("messages", "{}").find("fetcher_positions is unlogged"), std::string::npos);
+    run("DROP TABLE " + named("fetcher_positions"));
     const auto wrong = DatabaseDsn::parse(url_)->keywords();
     auto dsn = "postgresql://" + wrong.at("user") + ":hunter2@" + wrong.at("host") + ":" + wrong.at("port") + "/" + wrong.at("dbname");
     const auto words = reason("t", ("{\"db_dsn\": \"" + dsn + "\"}").c_str());
