@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace fetcher {
@@ -43,28 +44,38 @@ Pending& pending() {
     return *instance;
 }
 
-std::shared_future<Addresses> begin(const std::string& host) {
+Result<std::shared_future<Addresses>> begin(const std::string& host, const ThreadStarter& start) {
     auto& questions = pending();
     std::lock_guard lock(questions.mutex);
     if (const auto found = questions.by_host.find(host); found != questions.by_host.end()) return found->second;
     auto promise = std::make_shared<std::promise<Addresses>>();
     auto answer = promise->get_future().share();
-    questions.by_host.emplace(host, answer);
-    std::thread([host, promise, &questions] {
+    const auto at = questions.by_host.emplace(host, answer).first;
+    const auto work = [host, promise, &questions] {
         auto addresses = ask(host);
         {
             std::lock_guard done(questions.mutex);
             questions.by_host.erase(host);
         }
         promise->set_value(std::move(addresses));
-    }).detach();
+    };
+    try {
+        start(work);
+    } catch (const std::system_error& error) {
+        questions.by_host.erase(at);  // or nobody would ever ask again
+        return transient("the host " + host + " cannot be looked up: no thread can be started: " + error.code().message());
+    }
     return answer;
 }
 
 }  // namespace
 
-Addresses resolve_host(const std::string& host, std::chrono::steady_clock::time_point deadline) {
-    const auto answer = begin(host);
+void start_detached(std::function<void()> work) { std::thread(std::move(work)).detach(); }
+
+Addresses resolve_host(const std::string& host, std::chrono::steady_clock::time_point deadline, const ThreadStarter& start) {
+    const auto begun = begin(host, start);
+    if (!begun) return tl::unexpected<Error>(begun.error());
+    const auto& answer = *begun;
     if (answer.wait_until(deadline) != std::future_status::ready) return transient("the host " + host + " is not found in time");
     return answer.get();
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -10,8 +11,13 @@
 
 namespace fetcher {
 
+// Begins a thread that is left to itself; throws std::system_error where there can be none.
+using ThreadStarter = std::function<void(std::function<void()>)>;
+void start_detached(std::function<void()> work);
+
 // Numeric addresses, in the order in which they are to be tried; an address stands for itself. The question is asked on a thread of its own,
 // which is left behind if the answer does not come in time; those who ask for the same name meanwhile wait for that same answer.
-Result<std::vector<std::string>> resolve_host(const std::string& host, std::chrono::steady_clock::time_point deadline);
+Result<std::vector<std::string>> resolve_host(const std::string& host, std::chrono::steady_clock::time_point deadline,
+                                              const ThreadStarter& start = start_detached);
 
 }  // namespace fetcher
