@@ -34,7 +34,8 @@ void DeliveryQueue::open(const std::shared_ptr<Assignment>& assignment, std::uni
     if (memory) {
         const auto& last = memory->last();
         const bool another = !last.topic_id.empty() && !assignment->topic_id.empty() && last.topic_id != assignment->topic_id;
-        if (!another) feed->ranges.remember(last.ends);
+        // A record that is sent by itself needs none, and must not get the ends of what was once sent together.
+        if (!another && options_.limits.max_records > 1) feed->ranges.remember(last.ends);
         feed->memory = std::move(memory);
     }
     const std::lock_guard lock(mutex_);
@@ -56,7 +57,7 @@ bool DeliveryQueue::wait_drained(milliseconds pause) {
     const auto done = [&] {
         return dead_ || std::ranges::all_of(feeds_, [](const auto& entry) {
                    const Feed& feed = *entry.second;
-                   return feed.stuck || feed.ranges.idle();
+                   return feed.stuck || feed.ranges.idle() || feed.ranges.waits_for_remembered(Clock::now());
                });
     };
     const auto revoked = [&] { return std::ranges::any_of(feeds_, [](const auto& entry) { return entry.second->assignment->revoked.load(); }); };
@@ -130,8 +131,7 @@ DeliveryQueue::TimePoint DeliveryQueue::ready_at() const {
     TimePoint at = TimePoint::max();
     for (const auto& [partition, feed] : feeds_) {
         if (feed->stuck) continue;
-        at = std::min(at, feed->ranges.ready_at());
-        if (feed->ranges.may_cut() && hurried(*feed)) at = TimePoint::min();
+        at = std::min(at, feed->ranges.ready_at(hurried(*feed)));
     }
     return at == TimePoint::max() ? at : std::max(at, pause_until_);
 }

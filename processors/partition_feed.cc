@@ -12,8 +12,20 @@ namespace {
 
 using State = RecordRange::State;
 
-// A remembered range is cut as it was, unless its records do not come: then something has removed them.
-constexpr std::chrono::seconds kPatienceForRemembered{5};
+// A remembered range is cut as it was, unless its records do not come: then something has removed them. Longer than a broker is away that starts anew.
+constexpr std::chrono::seconds kPatienceForRemembered{30};
+// No range was larger, but for one of a single record.
+constexpr size_t kMostRememberedBytes = size_t{4} << 20;
+
+void append(Batch& to, const Batch& from, uint32_t first) {
+    for (uint32_t i = first; i < from.size(); i++) {
+        const Record record = from.record(i);
+        to.add(record.offset(), record.timestamp_ms(), record.value());
+        to.add_key(record.key());
+        record.for_each_header([&](const Header& header) { to.add_header(header.name, header.value); });
+    }
+    to.set_next_offset(from.next_offset());
+}
 
 RecordRange half(const std::vector<RecordRange::Piece>& pieces, size_t begin, size_t end) {
     RecordRange range;
@@ -38,10 +50,11 @@ RecordRange half(const std::vector<RecordRange::Piece>& pieces, size_t begin, si
 
 void PartitionFeed::add(const Batch& batch, size_t first, TimePoint now) {
     if (position_ < 0) position_ = first < batch.size() ? batch.record(first).offset() : batch.first_offset();
-    batches_.push_back({&batch, static_cast<uint32_t>(first), now});
+    batches_.push_back({&batch, static_cast<uint32_t>(first), now, batch.next_offset()});
     records_left_ += batch.size() - first;
     bytes_left_ += batch.bytes(first, batch.size(), limits_.sides);
     skip_cut_batches();
+    forget_passed();
 }
 
 void PartitionFeed::skip_cut_batches() {
@@ -53,13 +66,24 @@ bool PartitionFeed::may_cut() const {
     return limits_.ordered ? ranges_.empty() : ranges_.size() < RangeMemory::kMostEnds;
 }
 
+// Whether the next range is a remembered one and not all of it is there.
+bool PartitionFeed::lacks_remembered() const {
+    return records_left_ > 0 && !remembered_.empty() && batches_.back().batch->next_offset() < remembered_.front();
+}
+
+// Ends that lie before what is to be cut; and all, if there is more than a range can have been.
+void PartitionFeed::forget_passed() {
+    if (records_left_ == 0) return;
+    const int64_t begin = batches_[cursor_].batch->record(batches_[cursor_].next).offset();
+    while (!remembered_.empty() && remembered_.front() <= begin) remembered_.pop_front();
+    if (lacks_remembered() && bytes_left_ > kMostRememberedBytes) remembered_.clear();
+}
+
 // When the next range may be cut at the latest. Only with records left.
 PartitionFeed::TimePoint PartitionFeed::cut_at() const {
+    if (lacks_remembered()) return batches_.back().arrived + kPatienceForRemembered;
     const TimePoint arrived = batches_[cursor_].arrived;
-    if (!remembered_.empty()) {
-        return batches_.back().batch->next_offset() >= remembered_.front() ? arrived : arrived + kPatienceForRemembered;
-    }
-    return is_full() ? arrived : arrived + limits_.linger;
+    return is_full() || !remembered_.empty() ? arrived : arrived + limits_.linger;
 }
 
 RecordRange* PartitionFeed::take(TimePoint now, bool hurry) {
@@ -70,17 +94,18 @@ RecordRange* PartitionFeed::take(TimePoint now, bool hurry) {
         }
         if (limits_.ordered) return nullptr;  // whatever comes behind waits for it
     }
-    if (!may_cut() || (!hurry && cut_at() > now)) return nullptr;
+    if (!may_cut() || ((!hurry || lacks_remembered()) && cut_at() > now)) return nullptr;
     return cut();
 }
 
-PartitionFeed::TimePoint PartitionFeed::ready_at() const {
+PartitionFeed::TimePoint PartitionFeed::ready_at(bool hurry) const {
     TimePoint at = TimePoint::max();
     for (const auto& range : ranges_) {
         if (range.state == State::waiting) at = std::min(at, range.due);
         if (limits_.ordered) return at;
     }
-    return may_cut() ? std::min(at, cut_at()) : at;
+    if (!may_cut()) return at;
+    return hurry && !lacks_remembered() ? TimePoint::min() : std::min(at, cut_at());
 }
 
 // Where the range ends that has `records` of `bytes` already when it comes to this batch. stop: a remembered end; -1: by the limits.
@@ -97,8 +122,7 @@ uint32_t PartitionFeed::end_of_range(const Held& held, int64_t stop, size_t reco
 }
 
 RecordRange* PartitionFeed::cut() {
-    const int64_t begin = batches_[cursor_].batch->record(batches_[cursor_].next).offset();
-    while (!remembered_.empty() && remembered_.front() <= begin) remembered_.pop_front();
+    if (lacks_remembered()) remembered_.clear();  // nobody waits any longer
     const bool as_before = !remembered_.empty();
     const int64_t stop = as_before ? remembered_.front() : -1;
     if (as_before) remembered_.pop_front();
@@ -119,6 +143,8 @@ RecordRange* PartitionFeed::cut() {
     bytes_left_ -= bytes;
     ranges_.push_back(half(pieces, 0, records));
     ranges_.back().state = State::sending;
+    skip_cut_batches();
+    forget_passed();
     return &ranges_.back();
 }
 
@@ -139,7 +165,7 @@ bool PartitionFeed::split(RecordRange& range) {
     return true;
 }
 
-bool PartitionFeed::settle(const std::function<void(const Batch&)>& give_back) {
+bool PartitionFeed::settle(const GiveBack& give_back) {
     const int64_t before = position_;
     while (!ranges_.empty() && ranges_.front().state == State::done) {
         position_ = ranges_.front().next_offset;
@@ -147,14 +173,52 @@ bool PartitionFeed::settle(const std::function<void(const Batch&)>& give_back) {
     }
     skip_cut_batches();
     // Gaps behind the last range.
-    if (ranges_.empty() && cursor_ > 0) position_ = std::max(position_, batches_[cursor_ - 1].batch->next_offset());
-    while (cursor_ > 0 && batches_.front().batch->next_offset() <= position_) {
-        const Batch& done = *batches_.front().batch;
+    if (ranges_.empty() && cursor_ > 0) position_ = std::max(position_, batches_[cursor_ - 1].next_offset);
+    while (cursor_ > 0 && batches_.front().next_offset <= position_) {
+        const Held done = std::move(batches_.front());
         batches_.pop_front();
         cursor_--;
-        give_back(done);
+        give(done, give_back);
     }
+    if (lacks_remembered()) copy_uncut(give_back);
     return position_ != before;
+}
+
+void PartitionFeed::give(const Held& held, const GiveBack& give_back) {
+    if (!held.own) give_back(*held.batch);
+}
+
+bool PartitionFeed::is_under_way(const Batch& batch) const {
+    return std::ranges::any_of(ranges_, [&](const RecordRange& range) {
+        return std::ranges::any_of(range.pieces, [&](const RecordRange::Piece& piece) { return piece.batch == &batch; });
+    });
+}
+
+// Gathers what is in no range yet in one batch of our own: the engine gives no more than so many, and may need them back to read on.
+void PartitionFeed::copy_uncut(const GiveBack& give_back) {
+    if (batches_[cursor_].own && cursor_ + 1 == batches_.size()) return;
+    Held kept{nullptr, 0, batches_.back().arrived, batches_.back().next_offset};
+    if (batches_[cursor_].own && batches_[cursor_].next == 0) {
+        kept.own = std::move(batches_[cursor_].own);
+        batches_.erase(batches_.begin() + static_cast<std::ptrdiff_t>(cursor_));
+    } else {
+        kept.own = std::make_unique<Batch>();
+        kept.own->begin(batches_[cursor_].batch->assignment_ptr(), batches_[cursor_].batch->record(batches_[cursor_].next).offset());
+    }
+    for (size_t i = cursor_; i < batches_.size();) {
+        Held& held = batches_[i];
+        const int64_t begin = held.next < held.batch->size() ? held.batch->record(held.next).offset() : held.next_offset;
+        append(*kept.own, *held.batch, std::exchange(held.next, static_cast<uint32_t>(held.batch->size())));
+        if (is_under_way(*held.batch)) {  // only the first one can be: it stays for the ranges that it has
+            held.next_offset = begin;
+            cursor_ = ++i;
+            continue;
+        }
+        give(held, give_back);
+        batches_.erase(batches_.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    kept.batch = kept.own.get();
+    batches_.push_back(std::move(kept));
 }
 
 std::vector<int64_t> PartitionFeed::ends_under_way() const {
@@ -164,12 +228,15 @@ std::vector<int64_t> PartitionFeed::ends_under_way() const {
         if (ends.size() == RangeMemory::kMostEnds) break;
         ends.push_back(range.last_offset + 1);
     }
+    // Not cut yet, and still to be cut as they were, whoever does it.
+    for (const int64_t end : remembered_)
+        if (end > position_ && ends.size() < RangeMemory::kMostEnds) ends.push_back(end);
     return ends;
 }
 
-void PartitionFeed::drop(const std::function<void(const Batch&)>& give_back) {
+void PartitionFeed::drop(const GiveBack& give_back) {
     ranges_.clear();
-    for (const auto& held : batches_) give_back(*held.batch);
+    for (const auto& held : batches_) give(held, give_back);
     batches_.clear();
     cursor_ = records_left_ = bytes_left_ = 0;
 }

@@ -2,7 +2,8 @@
 //
 // Where a range ends depends on the records alone (count and bytes) as long as more are waiting, so that the same records are cut alike again.
 // Only when no more come within `linger` does a range end early; such ends, and those of every range under way, are what RangeMemory keeps,
-// and what remember() makes this cut again. Pure: no threads, no I/O.
+// and what remember() makes this cut again. Such a range waits until its records are there, whatever hurries: batches that do not hold its
+// end yet are copied and passed on, so the engine can always read on. Pure: no threads, no I/O.
 // Thread: whoever holds its owner's lock
 #pragma once
 
@@ -11,6 +12,7 @@
 #include <deque>
 #include <functional>
 #include <list>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -53,18 +55,19 @@ class PartitionFeed {
     // Records [first, size()) of a batch, which stays readable until it is passed to settle()'s give_back.
     void add(const Batch& batch, size_t first, TimePoint now);
 
-    // The range to send now, in state sending; nullptr: none. `hurry`: nothing is waited for.
+    // The range to send now, in state sending; nullptr: none. `hurry`: nothing is waited for but the records of a remembered range.
     RecordRange* take(TimePoint now, bool hurry);
-    // When take() may have one at the latest; max(): not before something else happens.
-    TimePoint ready_at() const;
-    bool may_cut() const;  // whether take() in a hurry has a new one
+    // When take() may have one at the latest; min(): it has; max(): not before something else happens.
+    TimePoint ready_at(bool hurry) const;
+    // Whether nothing is under way, and what is there waits for the rest of a remembered range.
+    bool waits_for_remembered(TimePoint now) const { return ranges_.empty() && lacks_remembered() && cut_at() > now; }
 
     void delivered(RecordRange& range) { range.state = RecordRange::State::done; }
     void retry(RecordRange& range, TimePoint due);
     // Halves a range of several records: each half will be sent for itself, the first one first. False: it is a single record.
     bool split(RecordRange& range);
 
-    // Passes on batches that are delivered, and gaps. Returns whether position() has moved.
+    // Passes on batches that are delivered or copied, and gaps. Returns whether position() has moved.
     bool settle(const std::function<void(const Batch&)>& give_back);
     // Everything below is delivered; -1: nothing was added yet.
     int64_t position() const { return position_; }
@@ -79,7 +82,16 @@ class PartitionFeed {
         const Batch* batch;
         uint32_t next;  // first record that is in no range yet
         TimePoint arrived;
+        int64_t next_offset;               // the position behind what of it is delivered from here
+        std::unique_ptr<Batch> own = {};   // where it is a copy
     };
+    using GiveBack = std::function<void(const Batch&)>;
+    bool may_cut() const;
+    bool lacks_remembered() const;
+    void forget_passed();
+    void copy_uncut(const GiveBack& give_back);
+    bool is_under_way(const Batch& batch) const;
+    static void give(const Held& held, const GiveBack& give_back);
     bool is_full() const { return records_left_ >= limits_.max_records || bytes_left_ > limits_.max_bytes; }
     TimePoint cut_at() const;
     RecordRange* cut();

@@ -71,7 +71,7 @@ TEST_F(Feeding, OneRangeAtATimeWhereOrderCounts) {
     EXPECT_FALSE(take());
     feed_->retry(*first, now_ + 10ms);
     EXPECT_FALSE(take()) << "nothing overtakes what waits to be tried again";
-    EXPECT_EQ(feed_->ready_at(), now_ + 10ms);
+    EXPECT_EQ(feed_->ready_at(true), now_ + 10ms);
     now_ += 10ms;
     EXPECT_EQ(take(), first);
     feed_->delivered(*first);
@@ -128,11 +128,85 @@ TEST_F(Feeding, CutsRememberedRangesAgainAsTheyWere) {
     EXPECT_EQ(deliver(), "9-12");
 }
 
+TEST_F(Feeding, ARememberedRangeWaitsForItsRecordsWhateverHurriesAndHoldsNoBatchUp) {
+    limit(100);
+    feed_->remember({10});
+    for (int64_t first : {0, 2, 5}) {
+        add(first, first == 0 ? 2 : 3);
+        EXPECT_EQ(deliver(true), "-");
+        EXPECT_TRUE(feed_->waits_for_remembered(now_));
+        EXPECT_EQ(feed_->ready_at(true), now_ + 30s);
+        settle();
+    }
+    EXPECT_EQ(back_.size(), 3u) << "the engine can read on";
+    EXPECT_EQ(feed_->position(), 0);
+    EXPECT_EQ(feed_->ends_under_way(), (std::vector<int64_t>{10})) << "whoever starts next cuts it alike";
+    add(8, 20);
+    EXPECT_EQ(feed_->ready_at(true), TimePoint::min());
+    EXPECT_EQ(deliver(true), "0-9");
+    EXPECT_EQ(deliver(true), "10-27");
+    EXPECT_EQ(back_.size(), 4u);
+    EXPECT_EQ(feed_->position(), 28);
+    EXPECT_TRUE(feed_->idle());
+}
+
+TEST_F(Feeding, WithoutOrderRememberedRangesAreCutFromWhatIsCopiedWhileOthersAreUnderWay) {
+    limit(4, false);
+    feed_->remember({3, 9, 12});
+    const auto& first = add(0, 5);
+    RecordRange* a = take(true);
+    ASSERT_TRUE(a);
+    EXPECT_EQ(a->last_offset, 2);
+    EXPECT_FALSE(take(true));
+    settle();
+    add(5, 2);
+    settle();
+    EXPECT_FALSE(back_.contains(&first)) << "it is being sent";
+    EXPECT_EQ(back_.size(), 1u);
+    add(7, 3);
+    settle();
+    RecordRange* b = take(true);
+    ASSERT_TRUE(b);
+    EXPECT_EQ(b->first_offset, 3);
+    EXPECT_EQ(b->last_offset, 8);
+    for (int64_t offset = 3, i = 0; const auto& piece : b->pieces)
+        for (i = piece.first; i < piece.end; i++) EXPECT_EQ(piece.batch->record(static_cast<size_t>(i)).offset(), offset++);
+    settle();
+    EXPECT_EQ(feed_->ends_under_way(), (std::vector<int64_t>{3, 9, 12}));
+    add(10, 4);
+    RecordRange* c = take(true);
+    ASSERT_TRUE(c);
+    EXPECT_EQ(c->first_offset, 9);
+    EXPECT_EQ(c->last_offset, 11);
+    feed_->delivered(*c);
+    feed_->delivered(*b);
+    feed_->delivered(*a);
+    settle();
+    EXPECT_EQ(feed_->position(), 12);
+    EXPECT_EQ(deliver(true), "12-13");
+    EXPECT_EQ(back_.size(), 4u);
+    EXPECT_TRUE(feed_->idle());
+}
+
+TEST_F(Feeding, DoesNotGatherMoreThanARequestCanHaveHeld) {
+    limit(100);
+    feed_->remember({1000});
+    for (int64_t i = 0; i < 4; i++) {
+        EXPECT_EQ(deliver(true), "-");
+        auto& batch = *batches_.emplace_back(std::make_unique<Batch>());
+        batch.begin(assignment_, i);
+        batch.add(i, 0, std::string(1 << 20, 'x'));
+        feed_->add(batch, 0, now_);
+        settle();
+    }
+    EXPECT_EQ(deliver(true), "0-0");
+}
+
 TEST_F(Feeding, DoesNotWaitForeverForRecordsThatAreGone) {
     limit(4);
     feed_->remember({1000});
     add(0, 2);
-    now_ += 4s;
+    now_ += 29s;
     EXPECT_EQ(deliver(), "-");
     now_ += 1s;
     EXPECT_EQ(deliver(), "0-1");
