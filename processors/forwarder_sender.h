@@ -36,7 +36,7 @@ class ForwarderSender {
     const std::unique_ptr<HttpConnection> connection_;
     RequestBody body_;
     std::shared_ptr<const HttpHeaders> used_;  // what request_ was made of
-    HttpRequest request_;                      // its last header is the Idempotency-Key
+    OutgoingRequest request_;                      // its last header is the Idempotency-Key
     std::thread thread_;
 };
 

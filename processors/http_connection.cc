@@ -40,7 +40,7 @@ class LibraryConnection final : public HttpConnection {
   public:
     explicit LibraryConnection(HttpServerAddress address) : address_(std::move(address)) {}
 
-    HttpAnswer send(const HttpRequest& request) override {
+    HttpAnswer send(const OutgoingRequest& request) override {
         const bool kept = client_ && client_->is_socket_open() != 0;
         auto answer = send_once(request);
         const bool stale = kept && answer.kind == HttpAnswer::Kind::broken && !late_;
@@ -58,7 +58,7 @@ class LibraryConnection final : public HttpConnection {
     void rearm() override { aborted_.store(false); }
 
   private:
-    HttpAnswer send_once(const HttpRequest& request) {
+    HttpAnswer send_once(const OutgoingRequest& request) {
         late_ = false;
         const auto begin = std::chrono::steady_clock::now();
         if (!client_ || client_->is_socket_open() == 0) {

@@ -20,7 +20,7 @@ namespace fetcher {
 
 using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 
-struct HttpRequest {
+struct OutgoingRequest {
     std::string method;
     HttpHeaders headers;
     std::string_view body;  // must live through send()
@@ -53,7 +53,7 @@ class HttpConnection {
     virtual ~HttpConnection() = default;
     // To the path of the url. Connects where there is no connection. A kept connection that the server has closed meanwhile is
     // replaced, once, without a word.
-    virtual HttpAnswer send(const HttpRequest& request) = 0;
+    virtual HttpAnswer send(const OutgoingRequest& request) = 0;
     // Makes a send() that is under way return soon (at the latest after connect_timeout), and each that follows at once, until rearm().
     virtual void abort() = 0;
     // Forgets an abort(). Thread: the owner's

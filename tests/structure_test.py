@@ -49,6 +49,15 @@ def offences_in(name, lines):
             yield f"{name}:{number}: unfinished business belongs into an issue"
 
 
+def names_given_twice(files):
+    """Types of one name in two headers: all are in one namespace, so the linker would take the members of one for those of the other."""
+    seen = {}
+    for name, lines in files:
+        for kind in (re.match(r"(?:struct|class|enum class) (\w+)[^;]*\{", line) for line in lines if name.endswith(".h")):
+            if kind and seen.setdefault(kind[1], name) != name:
+                yield f"{name}: {kind[1]} is a type of {seen[kind[1]]} too"
+
+
 def offences_in_readme(path):
     name = path.relative_to(ROOT)
     for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
@@ -61,6 +70,7 @@ def offences_in_readme(path):
 
 def main():
     offences = [o for name, lines in sources() for o in offences_in(name, lines)]
+    offences += names_given_twice(sources())
     for path in ROOT.glob("*/README.md"):
         offences += offences_in_readme(path)
     offences += offences_in_readme(ROOT / "README.md")

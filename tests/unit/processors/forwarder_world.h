@@ -47,7 +47,7 @@ struct FakeServer {
 class FakeConnection final : public HttpConnection {
   public:
     explicit FakeConnection(FakeServer& server) : server_(server) {}
-    HttpAnswer send(const HttpRequest& request) override {
+    HttpAnswer send(const OutgoingRequest& request) override {
         std::unique_lock lock(server_.mutex);
         if (aborted_) return {.kind = HttpAnswer::Kind::aborted};
         const FakeServer::Sent sent{request.headers.back().second, std::string(request.body)};

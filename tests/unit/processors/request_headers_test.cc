@@ -12,7 +12,7 @@ namespace {
 class Tokens final : public HttpConnection {
   public:
     explicit Tokens(std::atomic<int>& fetched) : fetched_(fetched) {}
-    HttpAnswer send(const HttpRequest&) override {
+    HttpAnswer send(const OutgoingRequest&) override {
         return {.kind = HttpAnswer::Kind::answered, .status = 200, .body = "{\"access_token\": \"token-" + std::to_string(++fetched_) + "\"}"};
     }
     void abort() override {}
