@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness.certificates import make_authority, make_server_certificate
+from harness.certificates import make_authority, make_revocation_list, make_server_certificate
 from harness.database import Database, TableFlow
 from harness.postgres import OwnPostgres
 from harness.records import Stream
@@ -229,7 +229,11 @@ def tls_server(tmp_path_factory):
     """A PostgreSQL with TLS whose certificate is for localhost, and the folder with ca.pem, which signed it, and other-ca.pem, which did not."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="postgres-tls-"))  # where the server's user can read it
     folder.chmod(0o755)
-    make_authority(folder, "other-ca")
+    other = make_authority(folder, "other-ca")
+    # What libpq reads of an account unless it is told not to: with this one no certificate of the first authority is good.
+    home = folder / "home/.postgresql"
+    home.mkdir(parents=True)
+    make_revocation_list(other, home / "root.crl")
     certificate, key = make_server_certificate(folder, make_authority(folder, "ca"), "DNS:localhost")
     if os.getuid() == 0:
         shutil.chown(key, "postgres")
@@ -246,7 +250,7 @@ def test_the_certificate_of_the_database_is_checked_where_that_is_asked_for(flow
     postgres, folder = tls_server
     url = postgres.make_database()
     flow.database = Database(url)
-    server = make_server(CERTIFICATES_DIR=str(folder)).start()
+    server = make_server(CERTIFICATES_DIR=str(folder), HOME=str(folder / "home")).start()
     dsn = lambda host, authority: f"{url.replace('127.0.0.1', host)}?sslmode=verify-full&sslrootcert={authority}"
     flow.stream.send(500)
     flow.dsn = dsn("localhost", "other-ca.pem")

@@ -15,6 +15,13 @@ def make_authority(folder, name):
     return certificate, key
 
 
+def make_revocation_list(authority, path):
+    """An empty one, signed by the authority."""
+    config = path.with_suffix(".cnf")
+    config.write_text("[ca]\ndefault_ca = it\n[it]\ndatabase = /dev/null\ndefault_md = sha256\n")
+    _openssl("ca", "-gencrl", "-config", str(config), "-keyfile", str(authority[1]), "-cert", str(authority[0]), "-crldays", "2", "-out", str(path))
+
+
 def make_server_certificate(folder, authority, names):
     """A certificate for `names` ("IP:127.0.0.1,DNS:localhost"), signed by the authority. Returns (certificate, key)."""
     certificate, key, request, extensions = (folder / f"server.{end}" for end in ("crt", "key", "csr", "ext"))
