@@ -96,7 +96,15 @@ class LibraryConnection final : public HttpConnection {
             answer.trouble = failure.what();
             return end(std::move(answer));
         }
-        if (done || answer_bytes > kMostAnswerBytes) {
+        // The library takes an interim answer for the last one; what comes behind it must not be taken for that of the next request.
+        if (in.status > 0 && in.status < 200) {
+            client_->stop();
+            answer.trouble = "it sent the interim answer " + std::to_string(in.status) + ", of which only 100 is understood";
+            return end(std::move(answer));
+        }
+        // Some answer (413) and close before they have read all of a body.
+        const bool early = !aborted_.load() && in.status >= 400 && (error == httplib::Error::Write || error == httplib::Error::Canceled);
+        if (done || early || answer_bytes > kMostAnswerBytes) {
             answer.kind = HttpAnswer::Kind::answered;
             answer.status = in.status;
             answer.retry_after = in.get_header_value("Retry-After");
