@@ -1,4 +1,4 @@
-"""Records that a sink refuses, while processes are killed: each is in the table once or among the dead letters, and none is lost in between."""
+"""Records that a sink refuses, while processes are killed: each is in the sink once or among the dead letters, and none is lost in between."""
 
 import time
 
@@ -6,6 +6,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from harness.database import Database
+from harness.http_server import CUT, Answer, HttpEndpoint, misbehaving
 from harness.knobs import knob
 from harness.records import Stream
 from harness.waiting import wait_until
@@ -64,3 +65,51 @@ def test_kills_between_dead_letter_and_commit_lose_no_record(make_server, cluste
     poisons = {p: sum(1 for q, _ in poison if q == p) for p in stream.next}
     assert [[str(p), str(end - poisons[p]), str(end - poisons[p])] for p, end in stream.next.items()] == [row[:3] for row in rows]
     print(f"{len(letters) - len(poison)} of {len(letters)} dead letters came twice")
+
+
+@pytest.fixture
+def endpoint(dice):
+    """Answers with errors, cuts and stalls, and refuses poison whenever it looks at it."""
+    bad = misbehaving(dice)
+
+    def decide(attempt):
+        luck = bad(attempt)
+        spared = isinstance(luck, Answer) or luck == CUT
+        return Answer(400, body=b"poisoned") if b"poison" in attempt.body and not spared else luck
+
+    endpoint = HttpEndpoint(decide, stall_seconds=2)
+    yield endpoint
+    endpoint.close()
+
+
+def assert_all_but_poison(endpoint, records):
+    """What was kept holds each record but poison once, whole and in order; `records`: partition -> values by offset."""
+    assert not endpoint.problems, endpoint.problems
+    for partition, spans in endpoint.kept_by_partition().items():
+        kept = [(first + i, line) for first, last, body in spans for i, line in enumerate(body.splitlines())]
+        assert all(len(body.splitlines()) == last - first + 1 for first, last, body in spans)
+        wanted = [(offset, value) for offset, value in enumerate(records[partition]) if b"poison" not in value]
+        differ = next((pair for pair in zip(kept, wanted) if pair[0] != pair[1]), None)
+        assert kept == wanted, f"partition {partition}: {len(kept)} of {len(wanted)}, the first that differ: {differ}"
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("kills", [0, 3])
+def test_a_bad_endpoint_gets_each_record_once_and_the_dead_letters_are_the_poison(make_server, cluster, group, endpoint, kills):
+    topic, dead = cluster.make_topic("poison", PARTITIONS), cluster.make_topic("dead", 1)
+    records = {p: [b"poison %d" % n if n % 97 == 13 else b"good %d of %d" % (n, p) for n in range(1500)] for p in range(PARTITIONS)}
+    cluster.produce(topic, [(p, value) for values in zip(*records.values()) for p, value in enumerate(values)])
+    server = make_server().start()
+    config = {"endpoint_url": endpoint.url, "format": "ndjson", "max_batch_records": 20, "request_timeout": "1s"}
+    server.create(cluster, topic, group, [("streaming_forwarder", config)], dead_letter={"topic": dead}, retry={"initial": "20ms", "max": "200ms"})
+    for kill in range(kills):
+        wait_until(lambda: endpoint.records() > 600 * (kill + 1), 40, lambda: f"records arrive: {endpoint.records()}")
+        server.kill9()
+        server.start(wait=False)
+    ends = {p: len(values) for p, values in records.items()}
+    wait_until(lambda: cluster.committed(group, topic) == ends, 60, lambda: f"everything is committed: {cluster.committed(group, topic)}")
+    assert_all_but_poison(endpoint, records)
+    letters = letters_of(cluster, dead)
+    poison = {(p, offset) for p, values in records.items() for offset, value in enumerate(values) if b"poison" in value}
+    assert set(letters) == poison
+    assert kills or len(letters) == len(poison), "without a kill each comes once"

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness.certificates import make_authority, make_server_certificate
-from harness.http_server import CUT, CUT_AFTER, CUT_BODY, STALL, Answer, HttpEndpoint, token_answer
+from harness.http_server import Answer, HttpEndpoint, misbehaving, token_answer
 from harness.knobs import knob
 from harness.records import Stream, run_checker
 from harness.waiting import wait_until
@@ -159,22 +159,6 @@ def test_credentials(make_server, cluster, group, make_endpoint, tmp_path):
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------------
-
-
-def misbehaving(dice):
-    """5 % 500, 3 % 429, connections that are cut before and after, cut answers, stalls."""
-    lock = threading.Lock()
-
-    def decide(attempt):
-        with lock:
-            roll = dice.random()
-        if roll < 0.05:
-            return Answer(500, body=b"out of luck")
-        if roll < 0.08:
-            return Answer(429, {"Retry-After": "0"})
-        return CUT if roll < 0.10 else CUT_AFTER if roll < 0.12 else CUT_BODY if roll < 0.13 else STALL if roll < 0.133 else None
-
-    return decide
 
 
 @pytest.mark.timeout(240)

@@ -184,3 +184,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def token_answer(token, expires_in=3600):
     body = json.dumps({"access_token": token, "token_type": "Bearer", "expires_in": expires_in}).encode()
     return Answer(200, {"Content-Type": "application/json"}, body)
+
+
+def misbehaving(dice):
+    """5 % 500, 3 % 429, connections that are cut before and after, cut answers, stalls."""
+    lock = threading.Lock()
+
+    def decide(attempt):
+        with lock:
+            roll = dice.random()
+        if roll < 0.05:
+            return Answer(500, body=b"out of luck")
+        if roll < 0.08:
+            return Answer(429, {"Retry-After": "0"})
+        return CUT if roll < 0.10 else CUT_AFTER if roll < 0.12 else CUT_BODY if roll < 0.13 else STALL if roll < 0.133 else None
+
+    return decide
