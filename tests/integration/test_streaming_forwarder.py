@@ -216,6 +216,20 @@ def test_poison_stands_alone_and_stops_the_consumer(server, cluster, group, make
     assert_in_order(endpoint, {0: 137})
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+def test_a_server_that_refuses_large_requests_unread_gets_smaller_ones(make_server, cluster, group, make_endpoint, tmp_path, tls):
+    authority = make_authority(tmp_path, "ours") if tls else None
+    server = make_server(CERTIFICATES_DIR=tmp_path).start()
+    topic = cluster.make_topic("forward", 1)
+    endpoint = make_endpoint(tls=make_server_certificate(tmp_path, authority, "IP:127.0.0.1") if tls else None, most_bytes=1_000_000)
+    cluster.produce(topic, [(0, b"%d" % i * 400_000) for i in range(8)])
+    config = {"format": "ndjson", "max_batch_bytes": 4 << 20, "linger": "1s", **({"ca_file": "ours.pem"} if tls else {})}
+    create(server, cluster, topic, group, endpoint, **config)
+    wait_kept(endpoint, 8, 30)
+    assert_in_order(endpoint, {0: 8})
+
+
 @pytest.mark.timeout(120)
 def test_retry_after_is_obeyed_and_requests_become_fewer(server, cluster, group, make_endpoint):
     topic = cluster.make_topic("forward", PARTITIONS)

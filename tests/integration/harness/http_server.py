@@ -48,10 +48,11 @@ STALL = "stall"  # kept, answered `stall_seconds` later
 
 
 class HttpEndpoint:
-    """decide(attempt) -> an Answer or one of CUT…; None: 200 and keep it. Thread: any."""
+    """decide(attempt) -> an Answer or one of CUT…; None: 200 and keep it. Thread: any. What is larger than most_bytes is answered with 413 unread."""
 
-    def __init__(self, decide=None, tls=None, stall_seconds=3):
+    def __init__(self, decide=None, tls=None, stall_seconds=3, most_bytes=None):
         self.decide = decide or (lambda attempt: None)
+        self.most_bytes = most_bytes
         self.stall_seconds = stall_seconds
         self.attempts = []  # every request
         self.kept = {}  # the first attempt that was kept, by key, in this order
@@ -66,6 +67,8 @@ class HttpEndpoint:
             owner = endpoint
 
         self._server = _Server(("127.0.0.1", 0), Handler)
+        if most_bytes:
+            self._server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)  # so that what is not read is not sent either
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
@@ -135,6 +138,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _handle(self):
         headers = {name.lower(): value for name, value in self.headers.items()}
         length = int(headers.get("content-length", 0))
+        if self.owner.most_bytes and length > self.owner.most_bytes:
+            self.send_error(413)
+            self.close_connection = True
+            return
         body = self.rfile.read(length)
         if len(body) < length:  # whoever sent it has died: no request
             self.close_connection = True
