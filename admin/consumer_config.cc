@@ -108,6 +108,14 @@ std::vector<std::string> ConsumerConfig::claims(const StoredConsumer& consumer) 
     return claims;
 }
 
+std::string ConsumerConfig::dead_letter_claim(const StoredConsumer& consumer) const {
+    try {
+        return fetcher::dead_letter_claim(consumer.spec.dead_letter, owner_of(consumer), environment_);
+    } catch (const json::exception&) {
+        return "";
+    }
+}
+
 std::vector<FieldError> ConsumerConfig::check(const StoredConsumer& consumer) const {
     auto errors = check_kafka_properties(consumer.spec.kafka_properties, environment_);
     if (!consumer.spec.dead_letter.is_null())
@@ -137,6 +145,8 @@ std::vector<FieldError> ConsumerConfig::check(const StoredConsumer& consumer) co
         const auto [first, inserted] = owners.emplace(claimed[i], i);
         if (!inserted) errors.push_back({pointer_of(i) + "/config", claimed[i] + " is already used by " + pointer_of(first->second)});
     }
+    if (const auto sink = owners.find(dead_letter_claim(consumer)); sink != owners.end())
+        errors.push_back({"/dead_letter/file_path", sink->first + " is already used by " + pointer_of(sink->second)});
     return errors;
 }
 

@@ -37,6 +37,8 @@ class ConsumerConfig {
 
     // What the consumer's processors need for themselves alone; empty entries where one needs nothing. In the order of the processors.
     std::vector<std::string> claims(const StoredConsumer& consumer) const;
+    // The file of its dead letters as a file_sink would claim it, which no processor may have; "": none. Dead letters may share one.
+    std::string dead_letter_claim(const StoredConsumer& consumer) const;
 
   private:
     std::vector<FieldError> check(const StoredConsumer& consumer) const;

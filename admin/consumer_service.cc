@@ -81,16 +81,19 @@ Answer<void> ConsumerService::check_claims(const StoredConsumer& consumer) {
     const auto others = store_.list();
     if (!others) return problem_of(others.error());
     const auto mine = config_.claims(consumer);
+    const auto letters = config_.dead_letter_claim(consumer);
     for (const auto& other : *others) {
         if (other.consumer_id == consumer.consumer_id || other.desired != Desired::running) continue;
         const auto theirs = config_.claims(other);
-        for (size_t i = 0; i < mine.size(); ++i) {
-            if (mine[i].empty() || std::find(theirs.begin(), theirs.end(), mine[i]) == theirs.end()) continue;
-            return problem(409,
-                           "Consumer " + other.consumer_id + " is active and writes to the same place: " + mine[i] +
-                               ". Stop it first, or choose another.",
-                           {{"/processor_configs/" + std::to_string(i) + "/config", "is in use by consumer " + other.consumer_id}});
-        }
+        const auto has = [&](const std::string& claim) { return !claim.empty() && std::ranges::find(theirs, claim) != theirs.end(); };
+        const auto taken = [&](const std::string& claim, const std::string& pointer) {
+            return problem(409, "Consumer " + other.consumer_id + " is active and writes to the same place: " + claim + ". Stop it first, or choose another.",
+                           {{pointer, "is in use by consumer " + other.consumer_id}});
+        };
+        for (size_t i = 0; i < mine.size(); ++i)
+            if (has(mine[i]) || (!mine[i].empty() && mine[i] == config_.dead_letter_claim(other)))
+                return taken(mine[i], "/processor_configs/" + std::to_string(i) + "/config");
+        if (has(letters)) return taken(letters, "/dead_letter/file_path");
     }
     return {};
 }

@@ -5,6 +5,7 @@
 #include "processors/file_dead_letter_reader.h"
 #include "processors/file_dead_letters.h"
 #include "processors/file_sink_options.h"
+#include "processors/file_sink_type.h"
 
 namespace fetcher {
 
@@ -43,6 +44,10 @@ std::vector<ConfigProblem> check_dead_letter(const json& config, const Processor
     if (has_partition(path)) return {{"/file_path", "must not contain {partition}: one file holds the dead letters of all partitions"}};
     if (auto problem = FileSinkOptions::path_problem(path, owner, environment)) return {{"/file_path", std::move(*problem)}};
     return {};
+}
+
+std::string dead_letter_claim(const json& config, const ProcessorOwner& owner, const ProcessorEnvironment& environment) {
+    return config.contains("file_path") ? FileSinkType().claim(config, owner, environment) : "";
 }
 
 Result<std::shared_ptr<DeadLetters>> make_dead_letters(const json& config, const ProcessorOwner& owner, const ProcessorEnvironment& environment,

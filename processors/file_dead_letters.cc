@@ -8,6 +8,7 @@
 #include "engine/assignment.h"
 #include "engine/iso_time.h"
 #include "processors/byte_buffer.h"
+#include "processors/checkpoint_file.h"
 #include "processors/file_errors.h"
 #include "processors/ndjson_encoder.h"
 #include "processors/sink_folder.h"
@@ -51,6 +52,15 @@ void append_line(const Record& record, const Assignment& from, const std::string
     into.append("}\n");
 }
 
+// A sink cuts its file to what its checkpoint says whenever it opens it.
+Result<void> check_no_sink(const SinkFolder& folder) {
+    const auto name = CheckpointFile::name_for(folder.path().file);
+    const auto found = folder.find(name);
+    if (!found) return tl::unexpected(found.error());
+    if (!*found) return {};
+    return transient("it is, or was, the file of a file_sink: " + name + " lies beside it. Choose another file_path for dead_letter");
+}
+
 }  // namespace
 
 // Whatever is wrong, mending it lets the same records through: every error is one to be tried again.
@@ -65,6 +75,7 @@ Result<void> FileDeadLetters::append(const Batch& batch, const std::vector<BadRe
 
     const auto folder = SinkFolder::open(calls_, path_);
     if (!folder) return tl::unexpected(folder.error());
+    if (auto free = check_no_sink(*folder); !free) return free;
     const auto file = folder->open_file(path_.file, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC);
     if (!file) return tl::unexpected(file.error());
     if (!*file) return failed(ENOENT);
@@ -93,7 +104,7 @@ Result<void> FileDeadLetters::append(const Batch& batch, const std::vector<BadRe
     if (const int synced = calls_.sync_data(fd); synced < 0) return failed(-synced);
     if (before.size_bytes == 0)
         if (auto synced = folder->sync(); !synced) return tl::unexpected(synced.error());
-    return {};
+    return check_no_sink(*folder);  // one that has begun meanwhile may not know of these
 }
 
 }  // namespace fetcher

@@ -4,7 +4,7 @@
 //    "error":"…","replays":0,"topic":"t","partition":0,"offset":7,"timestamp":1700000000000,"key":"k","headers":[…],"value":"…"}
 //
 // timestamp, key, headers and value are as in ndjson_encoder.h. The file is opened for each call, so it may be moved away at any time.
-// A line that a killed process left unfinished is ended by the next; readers skip it, its record follows once more.
+// A file with a checkpoint beside it is a sink's, and refused. A line that a killed process left unfinished is ended by the next; readers skip it, its record follows once more.
 // Thread: any
 #pragma once
 

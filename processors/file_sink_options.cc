@@ -49,7 +49,7 @@ std::optional<std::string> placement_problem(const std::string& path, const Proc
     for (const auto& folder : placed->folders) {
         if (folder.size() > 255) return "a folder's name is longer than 255 bytes once its placeholders are filled in";
     }
-    return std::nullopt;
+    return path_template_problem(path);  // what is filled in may have made it the name of a checkpoint
 }
 
 }  // namespace

@@ -187,6 +187,14 @@ TEST_F(ConsumerConfigTest, RefusesOnePlaceForTwoProcessors) {
               Pointers{"/processor_configs/1/config"});
 }
 
+TEST_F(ConsumerConfigTest, DeadLettersGoIntoNoFileOfItsSinks) {
+    auto both = changed("processor_configs", {{{"processor_type", "file_sink"}, {"config", {{"file_path", "/no-such-folder/a.log"}}}}});
+    both["dead_letter"] = {{"file_path", "/no-such-folder//a.log"}};
+    EXPECT_EQ(complaints(both), Pointers{"/dead_letter/file_path"});
+    both["dead_letter"] = {{"file_path", "/no-such-folder/b.log"}};
+    EXPECT_EQ(complaints(both), Pointers{});
+}
+
 TEST_F(ConsumerConfigTest, MergesTopLevelFields) {
     const auto before = created(body());
     const auto after = *config_.merge(before, {{"topic", "new_topic"}, {"broker_port", 9093}}, "t2");

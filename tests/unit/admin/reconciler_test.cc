@@ -56,7 +56,7 @@ class ReconcilerTest : public ::testing::Test {
     const std::unique_ptr<ConfigStore> store_ = open_store();
     FakePipelines pipelines_;
     ProcessorRegistry registry_;
-    const ProcessorEnvironment environment_{"i", {}};
+    const ProcessorEnvironment environment_{"i", {"/"}};
     const ConsumerConfig config_{registry_, environment_};
     Reconciler reconciler_{*store_, pipelines_.factory()};
     ReplicaBoard alone_{{"i", "", "", ""}, nullptr, [] { return ConsumerReports{}; }};
@@ -142,6 +142,28 @@ TEST_F(ReconcilerTest, TwoActiveConsumersCannotHaveOnePlace) {
     EXPECT_EQ(service_.list({})->items.size(), 3U) << "nothing is kept of a refused request";
     EXPECT_TRUE(service_.stop(first));
     EXPECT_TRUE(service_.start(second));
+}
+
+TEST_F(ReconcilerTest, DeadLettersAndASinkOfTwoActiveConsumersCannotHaveOneFile) {
+    reconciler_.start();
+    auto letters = body("a", true), sink = body("b", true), more = body("c", true);
+    letters["dead_letter"] = more["dead_letter"] = {{"file_path", "/no-such-folder/x"}};
+    sink["processor_configs"][0] = {{"processor_type", "file_sink"}, {"config", {{"file_path", "/no-such-folder/x"}}}};
+    const auto first = service_.create(letters);
+    ASSERT_TRUE(first);
+    const auto refused = service_.create(sink);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().status, 409);
+    EXPECT_EQ(refused.error().errors.at(0).pointer, "/processor_configs/0/config");
+    EXPECT_TRUE(service_.create(more)) << "dead letters may share a file";
+    const auto all = service_.list({});
+    for (const auto& consumer : all->items) EXPECT_TRUE(service_.stop(consumer.stored.consumer_id));
+
+    ASSERT_TRUE(service_.create(sink));
+    const auto started = service_.start(first->stored.consumer_id);
+    ASSERT_FALSE(started);
+    EXPECT_EQ(started.error().status, 409);
+    EXPECT_EQ(started.error().errors.at(0).pointer, "/dead_letter/file_path");
 }
 
 TEST_F(ReconcilerTest, DeletingStopsFirst) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "processors/dead_letter_destination.h"
+#include "processors/file_sink_type.h"
 #include "sim_disk.h"
 #include "sink_world.h"
 
@@ -109,6 +110,35 @@ TEST_F(FileDeadLettersTest, AFullDiskIsAnErrorAndNothingIsLost) {
     EXPECT_EQ(lines()[1]["error"], "second");
 }
 
+// A sink cuts its file to its checkpoint when it opens it: what others have put behind that is gone.
+TEST_F(FileDeadLettersTest, AreNotWrittenIntoASinksFile) {
+    ASSERT_TRUE(keep({{0, "first"}}));
+    disk_.put("/root/a/dead.jsonl.checkpoint", "of a sink");
+    const auto refused = keep({{1, "second"}});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, ErrorKind::transient);
+    EXPECT_NE(refused.error().reason.find("file_sink"), std::string::npos) << refused.error().reason;
+    EXPECT_EQ(lines().size(), 1u);
+    disk_.remove("/root/a/dead.jsonl.checkpoint");
+    ASSERT_TRUE(keep({{1, "second"}}));
+    EXPECT_EQ(lines().size(), 2u);
+}
+
+TEST_F(FileDeadLettersTest, AreNotConfirmedInAFileThatASinkHasBegunMeanwhile) {
+    disk_.on_event([&](const std::string& event) {
+        if (event == "append dead.jsonl") disk_.put("/root/a/dead.jsonl.checkpoint", "of a sink");
+    });
+    EXPECT_FALSE(keep({{0, "first"}}));
+}
+
+TEST(DeadLetterDestination, ClaimsTheFileAsASinkDoes) {
+    const ProcessorOwner owner{"c", "g", "t"};
+    const ProcessorEnvironment environment{.instance_id = "i", .file_sink_roots = {"/var/data"}};
+    const json file = {{"file_path", "/var/data//{topic}.log"}};
+    EXPECT_EQ(dead_letter_claim(file, owner, environment), FileSinkType().claim(file, owner, environment));
+    EXPECT_EQ(dead_letter_claim({{"topic", "dead"}}, owner, environment), "");
+}
+
 TEST(DeadLetterDestination, SaysWhatItCannotBe) {
     const ProcessorOwner owner{"c", "g", "t"};
     const ProcessorEnvironment environment{.instance_id = "i", .file_sink_roots = {"/var/data"}};
@@ -122,6 +152,9 @@ TEST(DeadLetterDestination, SaysWhatItCannotBe) {
     EXPECT_NE(detail(R"({"file_path": "/etc/dead.jsonl"})").find("FILE_SINK_ROOTS"), std::string::npos);
     EXPECT_NE(detail(R"({"file_path": "/var/data/{partition}.jsonl"})").find("{partition}"), std::string::npos);
     EXPECT_NE(detail(R"({"file_path": "/var/data/kafka-fetcher.db"})").find("kafka-fetcher."), std::string::npos);
+    const auto hidden = check_dead_letter(json::parse(R"({"file_path": "/var/data/{topic}"})"), {"c", "g", "a.checkpoint"}, environment);
+    ASSERT_EQ(hidden.size(), 1u) << "the positions of the sink beside it";
+    EXPECT_NE(hidden.front().detail.find(".checkpoint"), std::string::npos);
 }
 
 }  // namespace

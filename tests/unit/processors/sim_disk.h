@@ -102,7 +102,7 @@ class SimDisk final : public SystemCalls {
     void tell(const char* what, int fd) const;
     ssize_t store(int fd, const char* data, size_t bytes, uint64_t at, Effect effect, const char* what);
 
-    mutable std::mutex mutex_;
+    mutable std::recursive_mutex mutex_;  // a listener may meddle
     InodePtr root_;
     uint64_t next_inode_ = 2;
     std::map<int, Descriptor> descriptors_;
