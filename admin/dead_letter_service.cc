@@ -23,6 +23,7 @@ namespace {
 constexpr milliseconds kReadLimit{4'000};
 constexpr milliseconds kReplayLimit{5'000};
 constexpr milliseconds kLetterLimit{5'000};
+constexpr int kMostAtOnce = 4;  // a cluster or sink that does not answer holds a thread for seconds; more are asked to come back
 constexpr size_t kReplayPage = 100;
 constexpr size_t kMostScanned = 1'000;  // letters that one replay call looks at
 
@@ -54,6 +55,36 @@ struct Cursor {
         return text.empty() ? std::optional(cursor) : std::nullopt;
     }
 };
+
+std::vector<std::string> ids_of(const std::vector<DeadLetter>& letters) {
+    std::vector<std::string> ids;
+    for (const auto& letter : letters) {
+        ids.push_back(letter.id());
+        ids.push_back(letter.former_id());
+    }
+    return ids;
+}
+
+// Also of what an earlier build has noted.
+bool is_in(const std::set<std::string>& noted, const DeadLetter& letter) { return noted.contains(letter.id()) || noted.contains(letter.former_id()); }
+
+// One of kMostAtOnce for as long as it lives.
+class Slot {
+  public:
+    explicit Slot(std::atomic<int>& taken) : taken_(taken), mine_(taken.fetch_add(1) < kMostAtOnce) {}
+    ~Slot() { taken_.fetch_sub(1); }
+    Slot(const Slot&) = delete;
+    Slot& operator=(const Slot&) = delete;
+    bool mine() const { return mine_; }
+
+  private:
+    std::atomic<int>& taken_;
+    const bool mine_;
+};
+
+tl::unexpected<Problem> busy() {
+    return tl::unexpected<Problem>(Problem{503, "Too many questions about dead letters are under way.", {}, {{"Retry-After", "1"}}});
+}
 
 // In a set for as long as it lives.
 class Turn {
@@ -106,17 +137,17 @@ Answer<DeadLetterService::Opened> DeadLetterService::open(const std::string& con
 Answer<LetterPage> DeadLetterService::list(const std::string& consumer_id, size_t limit, const std::string& cursor) {
     const auto from = Cursor::parse(cursor, false);
     if (!from) return bad_cursor();
+    const Slot slot(asked_);
+    if (!slot.mine()) return busy();
     const auto opened = open(consumer_id);
     if (!opened) return tl::unexpected<Problem>(opened.error());
     auto read = opened->reader->read(consumer_id, from->place, limit, steady_clock::now() + kReadLimit);
     if (!read) return problem(504, "The dead letters cannot be read: " + read.error().reason);
-    std::vector<std::string> ids;
-    for (const auto& letter : read->items) ids.push_back(letter.id());
-    const auto replayed = store_.replayed(consumer_id, ids);
+    const auto replayed = store_.replayed(consumer_id, ids_of(read->items));
     if (!replayed) return problem_of(replayed.error());
     LetterPage page;
     for (auto& letter : read->items) {
-        const bool done = replayed->contains(letter.id());
+        const bool done = is_in(*replayed, letter);
         page.items.push_back({std::move(letter), done});
     }
     if (read->next) page.next_cursor = written(*read->next);
@@ -170,6 +201,8 @@ bool DeadLetterService::deliver(const Opened& opened, const ProcessorSpec& spec,
 Answer<ReplayReport> DeadLetterService::replay(const std::string& consumer_id, const LetterFilter& filter, const std::string& text) {
     const auto cursor = Cursor::parse(text, true);
     if (!cursor) return bad_cursor();
+    const Slot slot(asked_);
+    if (!slot.mine()) return busy();
     const Turn turn(mutex_, replaying_, consumer_id);
     if (!turn.mine()) return problem(409, "A replay for consumer " + consumer_id + " is under way; wait for its answer.");
     const auto opened = open(consumer_id);
@@ -188,14 +221,16 @@ Answer<ReplayReport> DeadLetterService::replay(const std::string& consumer_id, c
     for (size_t scanned = 0; scanned < kMostScanned;) {
         const auto page = opened->reader->read(consumer_id, from, kReplayPage, until);
         if (!page) return problem(504, "The dead letters cannot be read: " + page.error().reason);
-        std::vector<std::string> ids;
-        for (const auto& letter : page->items) ids.push_back(letter.id());
-        auto replayed = store_.replayed(consumer_id, ids);
+        auto replayed = store_.replayed(consumer_id, ids_of(page->items));
         if (!replayed) return problem_of(replayed.error());
         for (const auto& letter : page->items) {
             scanned++;
-            if (letter.failed_at >= began || !filter.matches(letter)) continue;
-            if (replayed->contains(letter.id())) {
+            if (!filter.matches(letter)) continue;
+            if (filter.ids.empty() && letter.failed_at >= began) {
+                report.newer++;
+                continue;
+            }
+            if (is_in(*replayed, letter)) {
                 report.already_replayed++;
                 continue;
             }

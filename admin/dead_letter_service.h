@@ -6,6 +6,7 @@
 // Thread: any
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -45,6 +46,7 @@ struct ReplayReport {
     uint64_t refused_again = 0;  // each is a dead letter again, with one replay more
     uint64_t already_replayed = 0;
     uint64_t without_processor = 0;  // its processor is no longer one of the consumer's
+    uint64_t newer = 0;              // kept since this replay began, by the clock of whoever kept them; not for it, unless named by id
     std::string next_cursor;         // empty: the end
     std::string stopped_because;     // why it did not go on, for a person; empty: the time was over, or all is done
 };
@@ -56,7 +58,7 @@ class DeadLetterService {
 
     // Oldest first within a partition of the topic. cursor: empty, or an earlier page's.
     Answer<LetterPage> list(const std::string& consumer_id, size_t limit, const std::string& cursor);
-    // Letters that a replay makes are not for the same replay: it ends.
+    // Letters that a replay makes are not for the same replay: it ends. Both: 503 while too many are under way.
     Answer<ReplayReport> replay(const std::string& consumer_id, const LetterFilter& filter, const std::string& cursor);
 
   private:
@@ -73,6 +75,7 @@ class DeadLetterService {
     ConfigStore& store_;
     const ProcessorRegistry& registry_;
     const ProcessorEnvironment& environment_;
+    std::atomic<int> asked_{0};  // that are under way
     std::mutex mutex_;
     std::set<std::string> replaying_;  // consumers
 };

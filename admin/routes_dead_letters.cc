@@ -95,6 +95,7 @@ HttpResponse replay(DeadLetterService& service, const HttpRequest& request) {
                                    {"refused_again", report->refused_again},
                                    {"already_replayed", report->already_replayed},
                                    {"without_processor", report->without_processor},
+                                   {"newer", report->newer},
                                    {"next_cursor", cursor_json(report->next_cursor)},
                                    {"stopped_because", report->stopped_because.empty() ? json(nullptr) : json(report->stopped_because)}});
 }

@@ -41,7 +41,9 @@ struct DeadLetter {
     std::vector<std::pair<std::string, std::optional<std::string>>> headers;
 
     // The same refusal of the same record has the same one, should it have been kept twice.
-    std::string id() const {
+    std::string id() const { return processor_id + ":" + topic + former_id().substr(processor_id.size()); }
+    // What id() was in earlier builds, which have noted replays under it.
+    std::string former_id() const {
         return processor_id + ":" + std::to_string(partition) + ":" + std::to_string(offset) + ":" + std::to_string(timestamp_ms) + ":" +
                std::to_string(replays);
     }

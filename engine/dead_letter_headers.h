@@ -12,6 +12,7 @@ constexpr const char* kGroup = "kafka-fetcher-group";
 constexpr const char* kTopic = "kafka-fetcher-topic";
 constexpr const char* kPartition = "kafka-fetcher-partition";
 constexpr const char* kOffset = "kafka-fetcher-offset";
+constexpr const char* kTimestamp = "kafka-fetcher-timestamp";
 constexpr const char* kFailedAt = "kafka-fetcher-failed-at";
 constexpr const char* kReplays = "kafka-fetcher-replays";
 

@@ -41,6 +41,7 @@ void take_ours(const std::string& name, const std::string& text, DeadLetter& let
     else if (name == header::kFailedAt) letter.failed_at = text;
     else if (name == header::kPartition) read_number(text, letter.partition);
     else if (name == header::kOffset) read_number(text, letter.offset);
+    else if (name == header::kTimestamp) read_number(text, letter.timestamp_ms);  // older builds have left it to the message
     else if (name == header::kReplays) read_number(text, letter.replays);
 }
 

@@ -40,7 +40,7 @@ void add(rd_kafka_headers_t* headers, const char* name, const std::string& text)
 
 // Headers of ours that the record has from an earlier refusal are replaced.
 KafkaHeaders headers_of(const Record& record, const Assignment& from, const std::string& why, const Refuser& refuser, const std::string& now) {
-    KafkaHeaders headers(rd_kafka_headers_new(record.header_count() + 10));
+    KafkaHeaders headers(rd_kafka_headers_new(record.header_count() + 11));
     record.for_each_header([&](const Header& each) {
         if (each.name.starts_with(header::kPrefix)) return;
         const auto value = each.value.value_or(std::string_view{});
@@ -55,6 +55,7 @@ KafkaHeaders headers_of(const Record& record, const Assignment& from, const std:
     add(headers.get(), header::kTopic, from.topic);
     add(headers.get(), header::kPartition, std::to_string(from.partition));
     add(headers.get(), header::kOffset, std::to_string(record.offset()));
+    add(headers.get(), header::kTimestamp, std::to_string(record.timestamp_ms()));
     add(headers.get(), header::kFailedAt, now);
     add(headers.get(), header::kReplays, std::to_string(refuser.replays));
     return headers;

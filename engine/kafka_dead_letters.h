@@ -3,7 +3,7 @@
 // They are written idempotently with acks=all. The topic is not made here: where the cluster makes topics by itself it does so, elsewhere
 // the consumer's health says that it is missing.
 // Headers, each a text: kafka-fetcher-error, -processor-id, -processor-type, -consumer-id, -group, -topic, -partition, -offset,
-// -failed-at (ISO-8601), -replays (how often the record had been delivered anew before).
+// -timestamp (the record's, milliseconds since 1970, -1: none; the message's may be the time of its arrival), -failed-at (ISO-8601), -replays (how often the record had been delivered anew before).
 #pragma once
 
 #include <memory>

@@ -66,6 +66,7 @@ def test_records_that_an_endpoint_refuses_become_dead_letters(server, cluster, g
         told = ours(letter)
         assert told.pop("failed-at").endswith("Z")
         assert "400" in told.pop("error")
+        assert told.pop("timestamp") == str(letter.timestamp()[1])
         shown = server.consumer(consumer)
         assert told == {
             "processor-id": shown["processor_configs"][0]["id"], "processor-type": "streaming_forwarder", "consumer-id": consumer, "group": group,
