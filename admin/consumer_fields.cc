@@ -1,13 +1,12 @@
 #include "admin/consumer_fields.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <array>
 #include <string>
 
 #include "admin/failure_fields.h"
 #include "admin/schema_validator.h"
+#include "engine/ip_address.h"
 #include "processors/dead_letter_destination.h"
 
 namespace fetcher {
@@ -82,10 +81,10 @@ std::string wrong_group(const std::string& group) {
 }
 
 std::string wrong_host(const std::string& host) {
-    in6_addr v6{};
     if (host.empty()) return "must not be empty";
-    if (host.find(':') != std::string::npos)
-        return inet_pton(AF_INET6, host.c_str(), &v6) == 1 ? "" : "must be an IP address or a host name, without a port";
+    const auto literal = IpAddress::parse(host);
+    if (literal && is_never_allowed(*literal)) return "must not be a link-local or metadata address: to those nothing is ever sent";
+    if (host.find(':') != std::string::npos) return literal ? "" : "must be an IP address or a host name, without a port";
     if (host.size() > kMaxNameLength || !consists_of(host, "._-") || host.starts_with('-') || host.starts_with('.') ||
         host.find("..") != std::string::npos)
         return "must be an IP address or a host name";

@@ -1,8 +1,14 @@
 #include "engine/kafka_client.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+
+#include "engine/ip_address.h"
 
 namespace fetcher {
 namespace {
@@ -19,6 +25,19 @@ void to_our_log(const rd_kafka_t*, int level, const char* facility, const char* 
     } else {
         spdlog::trace("kafka: {}: {}", facility, text);
     }
+}
+
+// Wherever the name of a broker, or what a broker says of itself and the others, leads. Called in librdkafka's threads.
+int connect_if_allowed(int socket, const sockaddr* to, int to_bytes, const char* broker, void*) {
+    if (const auto address = IpAddress::of(*to); address && is_never_allowed(*address)) {
+        static std::atomic<int64_t> told{-1};  // it is tried again and again
+        const int64_t minute = std::chrono::duration_cast<std::chrono::minutes>(std::chrono::steady_clock::now().time_since_epoch()).count();
+        if (told.exchange(minute) != minute)
+            spdlog::warn("kafka: broker {} is at {}, a link-local or metadata address, to which nothing is ever sent", broker, address->text());
+        return EACCES;
+    }
+    if (::connect(socket, to, static_cast<socklen_t>(to_bytes)) == 0 || errno == EINPROGRESS) return 0;
+    return errno;
 }
 
 // The id of a broker that has just answered.
@@ -50,6 +69,7 @@ TopicDescription read_description(const rd_kafka_TopicDescription_t* topic) {
 Result<KafkaConf> make_kafka_conf(const KafkaProperties& properties) {
     KafkaConf conf(rd_kafka_conf_new());
     rd_kafka_conf_set_log_cb(conf.get(), to_our_log);
+    rd_kafka_conf_set_connect_cb(conf.get(), connect_if_allowed);
     char error[512];
     for (const auto& [name, value] : properties) {
         if (rd_kafka_conf_set(conf.get(), name.c_str(), value.c_str(), error, sizeof error) != RD_KAFKA_CONF_OK) {

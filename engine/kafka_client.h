@@ -14,7 +14,7 @@ namespace fetcher {
 
 using KafkaProperties = std::vector<std::pair<std::string, std::string>>;
 
-// conf with the properties set, in their order, and logs sent to ours. fatal names the property that was refused. A client of a consumer's
+// conf with the properties set, in their order, logs sent to ours, and no connection made to what is_never_allowed() (ip_address.h). fatal names the property that was refused. A client of a consumer's
 // cluster, whatever it is for, is made with connection_properties() (kafka_properties.h) among them.
 Result<KafkaConf> make_kafka_conf(const KafkaProperties& properties);
 // A client; it takes the conf.

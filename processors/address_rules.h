@@ -6,25 +6,15 @@
 // Thread: any; immutable
 #pragma once
 
-#include <array>
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
 #include <vector>
 
+#include "engine/ip_address.h"
+
 namespace fetcher {
-
-// IPv4 as ::ffff:a.b.c.d.
-struct IpAddress {
-    std::array<uint8_t, 16> bytes{};
-
-    static std::optional<IpAddress> parse(const std::string& text);  // without brackets or zone
-    bool is_v4() const;
-    std::string text() const;
-    bool operator==(const IpAddress&) const = default;
-};
 
 class AddressRules {
   public:
@@ -38,16 +28,10 @@ class AddressRules {
     std::optional<std::string> objection(const std::string& host) const;
 
   private:
-    struct Network {
-        IpAddress base;
-        int prefix_bits = 128;
-        bool contains(const IpAddress& address) const;
-    };
     bool permits_name(const std::string& host) const;
-    static bool is_never_allowed(const IpAddress& address);
 
     std::vector<std::string> patterns_;
-    std::vector<Network> networks_;
+    std::vector<IpNetwork> networks_;
 };
 
 }  // namespace fetcher
