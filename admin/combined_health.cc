@@ -89,6 +89,8 @@ class Combiner {
         sum.totals.errors += seen.totals.errors;
         sum.totals.restarts += seen.totals.restarts;
         sum.totals.dead_letters += seen.totals.dead_letters;
+        sum.totals.gaps += seen.totals.gaps;
+        sum.totals.dropped += seen.totals.dropped;
         if (seen.last_error && (!sum.last_error || seen.last_error->at > sum.last_error->at)) sum.last_error = seen.last_error;
         if (!seen.pipeline) return;
         any_pipeline_ = true;

@@ -25,6 +25,8 @@ struct ConsumerTotals {
     uint64_t errors = 0;
     uint64_t restarts = 0;  // by automatic recovery
     uint64_t dead_letters = 0;
+    uint64_t gaps = 0;     // as in PipelineSnapshot
+    uint64_t dropped = 0;  // as in ProcessorSnapshot, of all that are not required
 };
 
 // What the reconciler knows.

@@ -109,7 +109,8 @@ json metrics_json(const ConsumerObservation& seen) {
             {"rebalances", pipeline.rebalances},
             {"commits", pipeline.commits},
             {"commit_failures", pipeline.commit_failures},
-            {"gaps", pipeline.gaps},
+            {"gaps", seen.totals.gaps},
+            {"dropped", seen.totals.dropped},
             {"partitions", partitions_json(pipeline)},
             {"processors", processor_metrics_json(pipeline)}};
 }

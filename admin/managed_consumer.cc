@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "admin/failure_fields.h"
+#include "engine/health_board.h"
 
 namespace fetcher {
 
@@ -24,10 +25,24 @@ bool has_lag(const PipelineSnapshot& snapshot) {
     return std::any_of(snapshot.partitions.begin(), snapshot.partitions.end(), [](const auto& partition) { return partition.lag > 0; });
 }
 
-uint64_t dead_letters_of(const PipelineSnapshot& snapshot) {
-    uint64_t sum = 0;
-    for (const auto& processor : snapshot.processors) sum += processor.dead_letters;
-    return sum;
+void add(ConsumerTotals& totals, const PipelineSnapshot& snapshot) {
+    totals.records += snapshot.records;
+    totals.bytes += snapshot.bytes;
+    totals.errors += snapshot.errors;
+    totals.gaps += snapshot.gaps;
+    for (const auto& processor : snapshot.processors) {
+        totals.dead_letters += processor.dead_letters;
+        totals.dropped += processor.dropped;
+    }
+}
+
+// Adds what was noted of earlier pipelines, as long as it is told, but where there is something newer of its kind.
+void add_noted(std::vector<HealthReason>& reasons, const std::vector<HealthReason>& earlier) {
+    const auto oldest = std::chrono::system_clock::now() - HealthBoard::kNotedFor;
+    for (const auto& reason : earlier) {
+        const auto same = [&](const HealthReason& known) { return known.code == reason.code && known.processor_id == reason.processor_id; };
+        if (reason.since > oldest && std::ranges::none_of(reasons, same)) reasons.push_back(reason);
+    }
 }
 
 }  // namespace
@@ -97,6 +112,7 @@ void ManagedConsumer::launch(Time now) {
     const auto made = make_and_start();
     if (!made) return fail(now, made.error().reason);
     std::shared_ptr<RunningPipeline> pipeline = *made;
+    const bool elsewhere = running_spec_.topic != desired_.spec.topic || running_spec_.bootstrap_servers() != desired_.spec.bootstrap_servers();
     running_spec_ = desired_.spec;
     started_at_ = sampled_at_ = now;
     lagging_since_ = {};
@@ -108,6 +124,7 @@ void ManagedConsumer::launch(Time now) {
     pipeline_ = std::move(pipeline);
     stopping_ = false;
     seen_.next_retry_at.reset();
+    if (elsewhere) noted_.clear();
 }
 
 void ManagedConsumer::retire(Time now) {
@@ -119,10 +136,11 @@ void ManagedConsumer::retire(Time now) {
         ended = std::move(pipeline_);
         pipeline_ = nullptr;
         stopping_ = false;
-        seen_.totals.records += last.records;
-        seen_.totals.bytes += last.bytes;
-        seen_.totals.errors += last.errors;
-        seen_.totals.dead_letters += dead_letters_of(last);
+        add(seen_.totals, last);
+        auto noted = last.reasons;
+        std::erase_if(noted, [](const auto& reason) { return reason.severity != HealthReason::Severity::noted; });
+        add_noted(noted, noted_);
+        noted_ = std::move(noted);
         seen_.records_per_second = seen_.bytes_per_second = 0;
         seen_.stalled_since.reset();
     }
@@ -204,20 +222,20 @@ void ManagedConsumer::shut_down() {
 ConsumerObservation ManagedConsumer::observe() const {
     std::shared_ptr<RunningPipeline> pipeline;
     ConsumerObservation seen;
+    std::vector<HealthReason> noted;
     {
         std::lock_guard lock(mutex_);
         pipeline = pipeline_;
         seen = seen_;
         seen.stopping = stopping_;
+        noted = noted_;
     }
     if (!pipeline) return seen;
     seen.pipeline = pipeline->snapshot();
     // The reconciler will see it at its next step.
     if (seen.pipeline->state == State::failed) seen.last_error = LastError{seen.pipeline->failure, std::chrono::system_clock::now()};
-    seen.totals.records += seen.pipeline->records;
-    seen.totals.bytes += seen.pipeline->bytes;
-    seen.totals.errors += seen.pipeline->errors;
-    seen.totals.dead_letters += dead_letters_of(*seen.pipeline);
+    add(seen.totals, *seen.pipeline);
+    add_noted(seen.pipeline->reasons, noted);
     return seen;
 }
 

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "admin/consumer_health.h"
 #include "admin/rate_meter.h"
@@ -88,6 +89,7 @@ class ManagedConsumer {
     std::shared_ptr<RunningPipeline> pipeline_;
     bool stopping_ = false;
     ConsumerObservation seen_;  // without the pipeline's own snapshot
+    std::vector<HealthReason> noted_;  // of earlier pipelines on this topic
 };
 
 }  // namespace fetcher

@@ -66,6 +66,8 @@ void visit_totals(Totals& t, Visit&& visit) {
     visit("errors", t.errors);
     visit("restarts", t.restarts);
     visit("dead_letters", t.dead_letters);
+    visit("gaps", t.gaps);
+    visit("dropped", t.dropped);
 }
 
 auto into(json& to) {

@@ -15,6 +15,8 @@ ConsumerPart part(const std::string& name, std::vector<int32_t> partitions, std:
     for (const auto p : partitions) part.seen.pipeline->partitions.push_back({.partition = p, .durable = 10, .lag = 5});
     part.seen.pipeline->processors = {{.id = "p", .type = "t", .records = 100}};
     part.seen.totals.records = 100;
+    part.seen.totals.gaps = 1;
+    part.seen.totals.dropped = 2;
     part.seen.records_per_second = 7;
     return part;
 }
@@ -36,6 +38,8 @@ TEST(CombinedHealth, SumsWhatAllHaveAndListsAllPartitions) {
     const auto combined = combine_health(Desired::running, part("a", {0}), {part("b", {1}), part("c", {2})});
     EXPECT_EQ(judged(combined), "ACTIVE ok");
     EXPECT_EQ(combined.seen.totals.records, 300U);
+    EXPECT_EQ(combined.seen.totals.gaps, 3U);
+    EXPECT_EQ(combined.seen.totals.dropped, 6U);
     EXPECT_EQ(combined.seen.records_per_second, 21);
     EXPECT_EQ(combined.seen.pipeline->partitions.size(), 3U);
     ASSERT_EQ(combined.seen.pipeline->processors.size(), 1U);

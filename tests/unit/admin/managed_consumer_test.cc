@@ -285,6 +285,55 @@ TEST_F(ManagedConsumerTest, CountsOverAllItsPipelines) {
     EXPECT_EQ(consumer_.observe().totals.restarts, 1U);
 }
 
+TEST_F(ManagedConsumerTest, WhatWasLostIsToldAndCountedWhenThePipelineIsAnother) {
+    using Severity = HealthReason::Severity;
+    const auto lose = [&](const std::string& what, std::chrono::system_clock::duration ago) {
+        std::lock_guard lock(pipelines_.last()->mutex);
+        auto& snapshot = pipelines_.last()->snapshot;
+        snapshot.gaps = 1;
+        snapshot.partitions = {{.partition = 0}};
+        snapshot.processors = {{.id = "p", .dropped = 7}};
+        snapshot.reasons = {{Severity::noted, "offset_gap", what, "", std::chrono::system_clock::now() - ago, std::nullopt},
+                            {Severity::degraded, "sink_retry", "of the moment", "p", {}, std::nullopt}};
+    };
+    const auto told = [&] {
+        std::vector<std::string> details;
+        for (const auto& reason : judge_health(Desired::running, consumer_.observe()).reasons)
+            if (reason.code != "no_partitions") details.push_back(reason.detail);
+        return details;
+    };
+    using Details = std::vector<std::string>;
+    advance(milliseconds{0});
+    lose("offsets 1 to 2", std::chrono::minutes(1));
+    pipelines_.last()->become_outdated("another topic id");
+    advance(milliseconds{1});
+    pipelines_.last()->set(State::running, {{Severity::degraded, "sink_retry", "of now", "p", {}, std::nullopt}});
+    EXPECT_EQ(consumer_.observe().totals.gaps, 1U);
+    EXPECT_EQ(consumer_.observe().totals.dropped, 7U);
+    EXPECT_EQ(told(), (Details{"of now", "offsets 1 to 2"}));
+
+    lose("offsets 5 to 9", std::chrono::minutes(0));
+    EXPECT_EQ(told(), (Details{"offsets 5 to 9", "of the moment"})) << "a newer one of its kind takes its place";
+    pipelines_.last()->end("broken");
+    advance(milliseconds{1});
+    advance(seconds{2});
+    EXPECT_EQ(told(), Details{"offsets 5 to 9"});
+    EXPECT_EQ(consumer_.observe().totals.gaps, 2U);
+
+    lose("long ago", std::chrono::minutes(61));
+    pipelines_.last()->end("broken");
+    advance(milliseconds{1});
+    advance(seconds{5});
+    EXPECT_EQ(told(), Details{}) << "for an hour";
+
+    lose("of the old topic", std::chrono::minutes(1));
+    consumer_.set_desired(wanted(2, Desired::running, "another"));
+    advance(milliseconds{1});
+    advance(milliseconds{1});
+    EXPECT_EQ(pipelines_.last()->consumer.spec.topic, "another");
+    for (const auto& detail : told()) EXPECT_EQ(detail.find("old topic"), std::string::npos);
+}
+
 TEST_F(ManagedConsumerTest, MeasuresTheRate) {
     advance(milliseconds{0});
     for (uint64_t i = 1; i <= 10; ++i) {

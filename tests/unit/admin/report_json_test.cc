@@ -17,7 +17,7 @@ TEST(ReportJson, WhatIsWrittenIsRead) {
     seen.failure = "no \"disk\" \xc3\xa9";
     seen.next_retry_at = at;
     seen.last_error = LastError{"it broke", at};
-    seen.totals = {1, 2, 3, 4};
+    seen.totals = {1, 2, 3, 4, 5, 6, 7};
     seen.records_per_second = 1.5;
     seen.pipeline.emplace();
     seen.pipeline->state = PipelineSnapshot::State::running;
@@ -39,6 +39,8 @@ TEST(ReportJson, WhatIsWrittenIsRead) {
     EXPECT_FALSE(again.seen.stalled_since);
     EXPECT_EQ(again.seen.last_error->detail, "it broke");
     EXPECT_EQ(again.seen.totals.restarts, 4U);
+    EXPECT_EQ(again.seen.totals.gaps, 6U);
+    EXPECT_EQ(again.seen.totals.dropped, 7U);
     EXPECT_EQ(again.seen.records_per_second, 1.5);
     const auto& pipeline = *again.seen.pipeline;
     EXPECT_EQ(pipeline.state, PipelineSnapshot::State::running);
