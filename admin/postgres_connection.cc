@@ -127,13 +127,14 @@ PostgresConnection::Answer<std::unique_ptr<PostgresConnection>> PostgresConnecti
         {"passfile", kNoFile},
         {"sslcert", kNoFile},
         {"sslkey", kNoFile},
+        {"sslcrl", kNoFile},
+        {"sslrootcert", url.sslrootcert.empty() ? kNoFile : url.sslrootcert.c_str()},
         {"keepalives_idle", "10"},
         {"keepalives_interval", "3"},
         {"keepalives_count", "3"},
         {"tcp_user_timeout", "10000"},
     };
     if (!url.password.empty()) options.emplace_back("password", url.password.c_str());
-    if (!url.sslrootcert.empty()) options.emplace_back("sslrootcert", url.sslrootcert.c_str());
     std::vector<const char*> keywords, values;
     for (const auto& [keyword, value] : options) {
         keywords.push_back(keyword);
@@ -144,6 +145,8 @@ PostgresConnection::Answer<std::unique_ptr<PostgresConnection>> PostgresConnecti
 
     std::unique_ptr<PostgresConnection> made(new PostgresConnection(PQconnectStartParams(keywords.data(), values.data(), 0)));
     if (!made->connection_) return failure(PostgresFailure::Kind::unreachable, "out of memory");
+    // Its details and context may quote what was sent: the message alone.
+    PQsetErrorVerbosity(made->connection_.get(), PQERRORS_TERSE);
     if (const auto done = made->finish_connecting(deadline); !done) return tl::unexpected<PostgresFailure>(done.error());
     return made;
 }

@@ -6,6 +6,9 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "engine/host_resolver.h"
@@ -37,6 +40,14 @@ class SilentServer {
     void close() {
         if (fd_ >= 0) ::close(fd_);
         fd_ = -1;
+    }
+    // Says this to one client that has asked whether it may encrypt, and leaves.
+    void answer_one(const char* what) const {
+        const int client = accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
+        char question[8];
+        EXPECT_EQ(recv(client, question, sizeof question, MSG_WAITALL), 8);
+        EXPECT_EQ(send(client, what, 1, MSG_NOSIGNAL), 1);
+        ::close(client);
     }
     PostgresUrl url_;
 
@@ -118,6 +129,24 @@ TEST(PostgresStore, AServerThatIsNotThereStopsTheStartInTime) {
     }
 }
 
+TEST(PostgresConnection, ReadsNoFileOfTheUsersHome) {
+    const std::string home = ::testing::TempDir() + "home_" + std::to_string(getpid());
+    std::filesystem::create_directories(home + "/.postgresql");
+    std::ofstream(home + "/.postgresql/root.crt") << "no certificate";
+    const char* known = std::getenv("HOME");
+    const std::string before = known ? known : "/";
+    setenv("HOME", home.c_str(), 1);
+    SilentServer server;
+    server.url_.sslmode = "require";
+    std::thread encrypts([&] { server.answer_one("S"); });
+    const auto made = PostgresConnection::connect(server.url_, milliseconds{1'000}, steady_clock::now() + std::chrono::seconds(10));
+    encrypts.join();
+    setenv("HOME", before.c_str(), 1);
+    std::filesystem::remove_all(home);
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().reason.find("root.crt"), std::string::npos) << made.error().reason;
+}
+
 TEST(HostResolver, FindsLocalhostAndSaysWhatItCannotFind) {
     const auto soon = steady_clock::now() + std::chrono::seconds(10);
     ASSERT_TRUE(resolve_host("127.0.0.1", soon));
@@ -155,6 +184,17 @@ TEST_F(PostgresStoreTest, AWrongPasswordStopsTheStartAtOnceAndIsNotTold) {
     EXPECT_LT(since(begin), milliseconds{5'000});
     EXPECT_EQ(store.error().reason.find("hunter2"), std::string::npos);
     EXPECT_NE(store.error().reason.find("authentication"), std::string::npos) << store.error().reason;
+}
+
+// A server that is set so tells with an error, behind the message, what the statement was given.
+TEST_F(PostgresStoreTest, AnErrorTellsNothingOfWhatWasSent) {
+    auto connection = PostgresConnection::connect(database_->url(), std::chrono::seconds(20), TestDatabase::soon());
+    ASSERT_TRUE(connection);
+    ASSERT_TRUE((*connection)->run_script("SET log_parameter_max_length_on_error = -1", TestDatabase::soon()));
+    const auto failed = (*connection)->run("SELECT 1 / (length($1) - length($1))", {"hunter2"}, TestDatabase::soon());
+    ASSERT_FALSE(failed);
+    EXPECT_NE(failed.error().reason.find("division by zero"), std::string::npos) << failed.error().reason;
+    EXPECT_EQ(failed.error().reason.find("hunter2"), std::string::npos) << failed.error().reason;
 }
 
 TEST_F(PostgresStoreTest, ManyMayStartAtOnceOnAnEmptyDatabase) {
