@@ -15,6 +15,9 @@ constexpr int kMaxWaiting = 16;
 // How long a stop waits for the other replicas to have stopped too; one that is frozen counts as alive for longer.
 constexpr std::chrono::milliseconds kReplicaLimit{4'000};
 
+// How long a change waits for those before it.
+constexpr std::chrono::milliseconds kTurnLimit{3'000};
+
 // How often a start or stop tries to get in between the writes of others.
 constexpr int kAttempts = 5;
 
@@ -37,6 +40,36 @@ class Counted {
 };
 
 }  // namespace
+
+// Between looking at the claims and storing nobody else of this process may take them. Where the store is slow, a queue of those who wait would take
+// every thread: who has not had his turn in time does not get it.
+class ConsumerService::WriteTurn {
+  public:
+    explicit WriteTurn(ConsumerService& service) : service_(service) {
+        std::unique_lock lock(service_.write_mutex_);
+        mine_ = service_.write_over_.wait_until(lock, std::chrono::steady_clock::now() + kTurnLimit, [&] { return !service_.writing_; });
+        if (mine_) service_.writing_ = true;
+    }
+    ~WriteTurn() {
+        if (!mine_) return;
+        {
+            const std::lock_guard lock(service_.write_mutex_);
+            service_.writing_ = false;
+        }
+        service_.write_over_.notify_one();
+    }
+    WriteTurn(const WriteTurn&) = delete;
+    WriteTurn& operator=(const WriteTurn&) = delete;
+    bool mine() const { return mine_; }
+    static tl::unexpected<Problem> too_late() {
+        return tl::unexpected<Problem>(
+            Problem{503, "Other changes are still being stored, and nothing of this one has been. Repeat it.", {}, {{"Retry-After", "2"}}});
+    }
+
+  private:
+    ConsumerService& service_;
+    bool mine_ = false;
+};
 
 Answer<StoredConsumer> ConsumerService::load(const std::string& consumer_id) {
     auto found = store_.find(consumer_id);
@@ -103,7 +136,8 @@ Answer<ConsumerView> ConsumerService::create(const nlohmann::json& body) {
     if (!consumer) return tl::unexpected<Problem>(consumer.error());
     tl::expected<StoredConsumer, StoreError> stored;
     {
-        std::lock_guard lock(write_mutex_);
+        const WriteTurn turn(*this);
+        if (!turn.mine()) return WriteTurn::too_late();
         if (const auto free = check_claims(*consumer); !free) return tl::unexpected<Problem>(free.error());
         stored = store_.create(*consumer);
     }
@@ -156,8 +190,7 @@ Answer<ConsumerPage> ConsumerService::list(const ConsumerFilter& filter) {
     return page;
 }
 
-// A change that changes nothing makes no revision. The lock is for the claims alone: between looking and storing nobody else of this process
-// may take them.
+// A change that changes nothing makes no revision.
 Answer<StoredConsumer> ConsumerService::write(const std::string& consumer_id, const Precondition& precondition, const Change& change,
                                               int attempts) {
     for (;;) {
@@ -169,7 +202,8 @@ Answer<StoredConsumer> ConsumerService::write(const std::string& consumer_id, co
         if (next->spec == current->spec && next->desired == current->desired) return current;
         next->revised_at = iso_now();
 
-        std::lock_guard lock(write_mutex_);
+        const WriteTurn turn(*this);
+        if (!turn.mine()) return WriteTurn::too_late();
         if (const auto free = check_claims(*next); !free) return tl::unexpected<Problem>(free.error());
         auto stored = store_.replace(*next);
         if (stored) return std::move(*stored);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -94,6 +95,8 @@ class ConsumerService {
     };
     using Change = std::function<Answer<StoredConsumer>(const StoredConsumer& current)>;
 
+    class WriteTurn;
+
     Answer<StoredConsumer> load(const std::string& consumer_id);
     Answer<void> check_claims(const StoredConsumer& consumer);
     Answer<StoredConsumer> write(const std::string& consumer_id, const Precondition& precondition, const Change& change, int attempts = 1);
@@ -110,6 +113,8 @@ class ConsumerService {
     const std::chrono::milliseconds wait_limit_;
     std::atomic<int> waiting_{0};
     std::mutex write_mutex_;
+    std::condition_variable write_over_;
+    bool writing_ = false;
 };
 
 }  // namespace fetcher

@@ -27,6 +27,8 @@ class AwayStore : public ConfigStore {
         return through<StoredConsumer>([&] { return store_.create(consumer); });
     }
     Answer<StoredConsumer> replace(const StoredConsumer& next) override {
+        writes++;
+        const std::lock_guard slow(holds_writes);
         auto replaced = through<StoredConsumer>([&] { return store_.replace(next); });
         if (goes_away_after_a_write) away = true;
         return replaced;
@@ -61,6 +63,8 @@ class AwayStore : public ConfigStore {
 
     std::atomic<bool> away{false};
     std::atomic<bool> goes_away_after_a_write{false};
+    std::atomic<int> writes{0};
+    std::mutex holds_writes;
 
   private:
     template <class T, class Work>
@@ -154,6 +158,21 @@ TEST_F(StoreAwayTest, WhatRunsGoesOnAndWhatWasKnownIsTold) {
     store_.away = false;
     EXPECT_FALSE(service_.get("c")->stale);
     EXPECT_EQ(service_.stop("c")->health.status, "INACTIVE");
+}
+
+TEST_F(StoreAwayTest, NobodyWaitsLongForTheWritesOfOthers) {
+    std::unique_lock held(store_.holds_writes);
+    std::thread first([&] { EXPECT_TRUE(service_.stop("c")); });
+    while (store_.writes == 0 && !HasFailure()) std::this_thread::sleep_for(milliseconds{1});
+    const auto begin = std::chrono::steady_clock::now();
+    const auto second = service_.restart("c");
+    held.unlock();
+    first.join();
+    ASSERT_FALSE(second);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds{8});
+    EXPECT_EQ(second.error().status, 503);
+    EXPECT_EQ(second.error().headers.at(0).first, "Retry-After");
+    EXPECT_TRUE(service_.start("c"));
 }
 
 TEST_F(StoreAwayTest, NobodyWaitsForAnEffectThatCannotCome) {
