@@ -44,7 +44,7 @@ void ReplicaBoard::run() {
         const auto begun = steady_clock::now();
         beat();
         // Where a beat takes long, because there are thousands of consumers or the database is slow, beats become rarer.
-        next = begun + std::max(kInterval, milliseconds(10 * (steady_clock::now() - begun) / milliseconds(1)));
+        next = begun + interval_after(std::chrono::duration_cast<milliseconds>(steady_clock::now() - begun));
     }
 }
 
@@ -64,7 +64,9 @@ void ReplicaBoard::beat() {
         return;
     }
     if (std::exchange(failing_, false)) spdlog::info("replicas: the database is back");
-    current_at_ = steady_clock::now();
+    const auto now = steady_clock::now();
+    if (now - current_at_ > kDeadAfter / 2) current_since_ = now;
+    current_at_ = now;
     take_in(std::move(*heard));
     changed_.notify_all();
 }
@@ -73,10 +75,12 @@ void ReplicaBoard::take_in(std::vector<HeartbeatStore::Heard> heard) {
     std::map<std::string, Known> now;
     for (auto& one : heard) {
         auto& known = now[one.instance.instance_id];
-        if (const auto before = others_.find(one.instance.instance_id); before != others_.end()) known = std::move(before->second);
+        const auto before = others_.find(one.instance.instance_id);
+        if (before != others_.end()) known = std::move(before->second);
+        const bool excused = before != others_.end() && known.replica.alive && steady_clock::now() - current_since_ < kDeadAfter;
         known.replica.instance = std::move(one.instance);
         known.replica.silent_for = one.silent_for;
-        known.replica.alive = one.silent_for < kDeadAfter;
+        known.replica.alive = excused || one.silent_for < kDeadAfter;
         known.heard_at = steady_clock::now();
         if (one.report.empty()) continue;
         known.report_version = std::move(one.report_version);

@@ -1,11 +1,12 @@
 // ReplicaBoard: what all processes on one database know of each other. A thread of its own reports this process's consumers twice a second
 // and takes in what the others have reported; whoever asks is answered from that and never waits for the database.
 //
-// A replica that has been silent for kDeadAfter is dead, by the database's clock. While the database is away nobody is declared dead: the
-// board says that it is not current.
+// A replica that has been silent for kDeadAfter is dead, by the database's clock. While the database is away nobody is declared dead, as nobody
+// can report, nor before it has been back for as long: the board says that it is not current.
 // Thread: any
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <functional>
 #include <map>
@@ -61,6 +62,11 @@ class ReplicaBoard {
     void start();
     void stop();  // the others see at once that this process has left
 
+    // From the beginning of one beat to that of the next: rarer where a beat takes long, but never so rare that the others take this one for dead.
+    static std::chrono::milliseconds interval_after(std::chrono::milliseconds beat_took) {
+        return std::clamp<std::chrono::milliseconds>(10 * beat_took, kInterval, kDeadAfter / 3);
+    }
+
     bool shared() const { return store_ != nullptr; }
     const Instance& self() const { return self_; }
     View view() const;
@@ -91,7 +97,8 @@ class ReplicaBoard {
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     std::map<std::string, Known> others_;
-    Time current_at_{};  // of the last beat that was answered
+    Time current_at_{};     // of the last beat that was answered
+    Time current_since_{};  // since there was none for long
     bool failing_ = false;
     bool stopping_ = false;
     std::thread thread_;

@@ -14,6 +14,7 @@ struct SharedTable {
     std::mutex mutex;
     std::map<std::string, HeartbeatStore::Heard> rows;
     bool away = false;
+    std::chrono::milliseconds silent{0};  // everybody
     int reports_sent = 0;
 };
 
@@ -30,6 +31,7 @@ class FakeHeartbeats : public HeartbeatStore {
             const auto known = beat.known.find(id);
             if (known != beat.known.end() && known->second == row.report_version) row.report.clear();
             else ++table_.reports_sent;
+            row.silent_for = std::max(row.silent_for, table_.silent);
             heard.push_back(std::move(row));
         }
         return heard;
@@ -119,8 +121,19 @@ TEST_F(ReplicaBoardTest, WhileTheDatabaseIsAwayNobodyIsDeclaredDead) {
     {
         std::lock_guard lock(table_.mutex);
         table_.away = false;
+        table_.silent = 2 * ReplicaBoard::kDeadAfter;  // it could not report either
     }
     EXPECT_TRUE(wait_for([&] { return a->view().current; }));
+    EXPECT_TRUE(a->view().others.at(0).alive) << "it has not had the time to report";
+    EXPECT_TRUE(wait_for([&] { return !a->view().others.at(0).alive; })) << "now it has";
+}
+
+TEST(ReplicaBoard, HoweverSlowTheDatabaseIsItReportsBeforeTheOthersTakeItForDead) {
+    for (const auto took : {0ms, 40ms, 300ms, 1'000ms, 5'000ms}) {
+        EXPECT_GE(ReplicaBoard::interval_after(took), ReplicaBoard::kInterval);
+        EXPECT_LE(2 * ReplicaBoard::interval_after(took), ReplicaBoard::kDeadAfter);
+    }
+    EXPECT_EQ(ReplicaBoard::interval_after(100ms), 1'000ms) << "it costs the database no more than a tenth";
 }
 
 TEST_F(ReplicaBoardTest, WaitsUntilADeletedConsumerIsGoneEverywhere) {
