@@ -125,7 +125,7 @@ class DeliveryQueue {
     bool draining_ = false;
     bool stopped_ = false;
     bool dead_ = false;
-    std::minstd_rand random_{std::random_device{}()};
+    std::minstd_rand random_{jitter_seed()};
 };
 
 }  // namespace fetcher
