@@ -36,6 +36,7 @@ struct Ack {
     const char* code = "sink_retry";  // of the health's reason
     std::string text;
     std::chrono::system_clock::time_point next_try;
+    uint64_t turn = 0;  // retrying, recovered: of one code the latest counts; they come from several threads, in any order
 };
 
 // Thread: push any; try_pop poll

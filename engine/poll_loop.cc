@@ -101,11 +101,11 @@ void PollLoop::take(Ack& ack) {
             }
             break;
         case Ack::Kind::retrying:
-            health_.set(Severity::degraded, ack.code, std::move(ack.text), processor, ack.next_try);
+            if (receiver.is_news(ack)) health_.set(Severity::degraded, ack.code, std::move(ack.text), processor, ack.next_try);
             counters_.errors++;
             break;
         case Ack::Kind::recovered:
-            health_.clear(ack.code, processor);
+            if (receiver.is_news(ack)) health_.clear(ack.code, processor);
             break;
         case Ack::Kind::failed:
             receiver.required ? fail(std::move(ack.text)) : give_up_on(ack.processor, std::move(ack.text));

@@ -4,8 +4,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "engine/cursor.h"
 #include "engine/worker.h"
@@ -23,6 +25,7 @@ struct Receiver {
     uint64_t owing_bytes = 0;  // of their buffers
     Clock::time_point heard{};   // when it last gave one back
     uint64_t dropped = 0;      // best effort: records it was not given, or gave back unwritten
+    std::map<std::string_view, uint64_t> turns;  // by code: the latest that was heard of it
     std::string failure;       // best effort: why it takes nothing any more; empty: it does
 
     size_t behind = 0;               // partitions in which it is behind
@@ -30,6 +33,11 @@ struct Receiver {
     Clock::time_point next_cursor_try{};
 
     bool failed() const { return !failure.empty(); }
+    // Whether a retrying or recovered says more than what was heard before.
+    bool is_news(const Ack& ack) {
+        auto& latest = turns[ack.code];
+        return latest < ack.turn && (latest = ack.turn) > 0;
+    }
     void give(LaneItem item) { worker->lane().push(std::move(item)); }
 };
 

@@ -55,6 +55,7 @@ ProcessorSnapshot Worker::snapshot() const {
 
 void Worker::durable(const std::shared_ptr<Assignment>& assignment, int64_t next_offset) {
     Ack ack{.kind = Ack::Kind::durable, .processor = index_, .assignment = assignment, .offset = next_offset};
+    failing_since_.store(0, std::memory_order_relaxed);
     acks_.push(std::move(ack));
 }
 
@@ -81,11 +82,11 @@ bool Worker::refused(const Batch& batch, const std::vector<BadRecord>& bad) {
         retried = true;
         const auto pause = backoff.next();
         count(metrics_.retries, 1);
-        acks_.push(Ack{.kind = Ack::Kind::retrying, .processor = index_, .code = kDeadLetterBlocked, .text = done.error().reason, .next_try = wall_time_in(pause)});
+        tell({.kind = Ack::Kind::retrying, .code = kDeadLetterBlocked, .text = done.error().reason, .next_try = wall_time_in(pause)});
         for (const auto until = Clock::now() + pause; Clock::now() < until && !revoked.load(std::memory_order_acquire);)
             std::this_thread::sleep_for(std::min<Clock::duration>(kLook, until - Clock::now()));
     }
-    if (retried) acks_.push(Ack{.kind = Ack::Kind::recovered, .processor = index_, .code = kDeadLetterBlocked});
+    if (retried) tell({.kind = Ack::Kind::recovered, .code = kDeadLetterBlocked});
     if (kept) count(metrics_.dead_letters, bad.size());
     return kept;
 }
@@ -94,18 +95,18 @@ void Worker::retrying(const std::string& why, std::chrono::system_clock::time_po
     count(metrics_.errors, 1);
     count(metrics_.retries, 1);
     if (patience_is_over()) return failed({ErrorKind::fatal, gave_up(policy_.retry, why)});
-    acks_.push(Ack{.kind = Ack::Kind::retrying, .processor = index_, .text = why, .next_try = next_try});
+    tell({.kind = Ack::Kind::retrying, .text = why, .next_try = next_try});
 }
 
 void Worker::recovered() {
     failing_since_.store(0, std::memory_order_relaxed);
-    acks_.push(Ack{.kind = Ack::Kind::recovered, .processor = index_});
+    tell({.kind = Ack::Kind::recovered});
 }
 
-// With the token, as what is told of retrying: acks of one producer keep their order.
-void Worker::tell_recovered() {
-    failing_since_.store(0, std::memory_order_relaxed);
-    push({.kind = Ack::Kind::recovered});
+void Worker::tell(Ack trouble) {
+    trouble.processor = index_;
+    trouble.turn = turns_.fetch_add(1, std::memory_order_relaxed) + 1;
+    acks_.push(std::move(trouble));
 }
 
 bool Worker::patience_is_over() {
@@ -149,9 +150,9 @@ void Worker::serve_timer() {
         if (patience_is_over()) return void(accept(Outcome::fatal(gave_up(policy_.retry, outcome.reason)), nullptr));
         const auto next = processor_->wake_at();
         const auto pause = next ? std::chrono::duration_cast<std::chrono::milliseconds>(*next - Clock::now()) : policy_.retry.initial;
-        push({.kind = Ack::Kind::retrying, .text = outcome.reason, .next_try = wall_time_in(pause)});
+        tell({.kind = Ack::Kind::retrying, .text = outcome.reason, .next_try = wall_time_in(pause)});
     } else if (timer_retrying_) {
-        tell_recovered();
+        recovered();
     }
     timer_retrying_ = retrying;
     accept(outcome, nullptr);
@@ -317,7 +318,7 @@ std::optional<Outcome> Worker::persist(const Assignment& assignment, Call&& call
     while (!assignment.revoked.load(std::memory_order_acquire)) {
         Outcome outcome = guarded(call);
         if (outcome.kind != Outcome::Kind::retry) {
-            if (retried) tell_recovered();
+            if (retried) recovered();
             return outcome;
         }
         retried = true;
@@ -325,10 +326,10 @@ std::optional<Outcome> Worker::persist(const Assignment& assignment, Call&& call
         count(metrics_.retries, 1);
         if (patience_is_over()) return Outcome::fatal(gave_up(policy_.retry, outcome.reason));
         const auto pause = backoff.next();
-        push({.kind = Ack::Kind::retrying, .text = outcome.reason, .next_try = wall_time_in(pause)});
+        tell({.kind = Ack::Kind::retrying, .text = outcome.reason, .next_try = wall_time_in(pause)});
         if (!wait_for_retry(assignment, pause)) break;
     }
-    if (retried) tell_recovered();
+    if (retried) recovered();
     return std::nullopt;
 }
 

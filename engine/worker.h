@@ -86,7 +86,7 @@ class Worker final : public Acks {
     std::optional<Outcome> persist(const Assignment& assignment, Call&& call);
     bool wait_for_retry(const Assignment& assignment, std::chrono::milliseconds pause);
     bool accept(const Outcome& outcome, const Batch* batch);  // false after a fatal outcome: the worker is broken from then on
-    void tell_recovered();
+    void tell(Ack trouble);  // retrying or recovered
     bool patience_is_over();  // by the policy's give_up_after; a failure has just happened
     void push(Ack ack);
     void serve_timer();
@@ -100,7 +100,8 @@ class Worker final : public Acks {
     moodycamel::ProducerToken token_;
     Lane lane_;
     WorkerMetrics metrics_;
-    std::atomic<int64_t> failing_since_{0};  // on Clock; 0: it is not
+    std::atomic<int64_t> failing_since_{0};  // on Clock: without a success since; 0: it is not failing
+    std::atomic<uint64_t> turns_{0};
     std::unordered_map<const Assignment*, int64_t> next_;  // below it the processor has everything
     std::vector<PendingOpen> pending_opens_;
     bool timer_retrying_ = false;

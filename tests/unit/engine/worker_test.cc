@@ -8,6 +8,8 @@
 #include <set>
 #include <thread>
 
+#include "engine/receiver.h"
+
 namespace fetcher {
 namespace {
 
@@ -184,6 +186,31 @@ TEST_F(WorkerTest, GivesUpOnlyWhenToldTo) {
     EXPECT_GE(acks.size(), 2u) << "it has tried more than once";
     EXPECT_NE(acks.back().text.find("retry.give_up_after"), std::string::npos) << acks.back().text;
     EXPECT_NE(acks.back().text.find("the sink is away"), std::string::npos) << acks.back().text;
+}
+
+TEST_F(WorkerTest, ASuccessBetweenFailuresBeginsThePatienceAnew) {
+    start(std::make_unique<Picky>(1), nullptr, {.give_up_after = 1ms});
+    Acks& told_by_a_sink = *worker_;
+    const auto failure = [&] {
+        told_by_a_sink.retrying("the sink is away", std::chrono::system_clock::now());
+        std::this_thread::sleep_for(2ms);
+    };
+    failure();
+    told_by_a_sink.durable(assignment_, 1);
+    failure();
+    told_by_a_sink.recovered();
+    for (const auto& ack : until(Ack::Kind::recovered)) EXPECT_NE(ack.kind, Ack::Kind::failed);
+    failure();
+    told_by_a_sink.retrying("the sink is away", std::chrono::system_clock::now());
+    until(Ack::Kind::failed);
+}
+
+TEST(Receiver, OfWhatComesOutOfOrderTheLatestCounts) {
+    Receiver receiver;
+    EXPECT_TRUE(receiver.is_news({.kind = Ack::Kind::recovered, .turn = 2}));
+    EXPECT_FALSE(receiver.is_news({.kind = Ack::Kind::retrying, .turn = 1}));
+    EXPECT_TRUE(receiver.is_news({.kind = Ack::Kind::retrying, .code = "dead_letter_blocked", .turn = 1})) << "of another code";
+    EXPECT_TRUE(receiver.is_news({.kind = Ack::Kind::retrying, .turn = 3}));
 }
 
 TEST(Backoff, DoublesUpToItsMaximumWithinItsJitter) {
