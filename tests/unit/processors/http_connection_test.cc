@@ -28,7 +28,7 @@ class HastyServer {
             const int peer = ::accept(listener_, nullptr, nullptr);
             char some[1024];
             EXPECT_GT(::recv(peer, some, sizeof some, 0), 0);
-            EXPECT_EQ(::send(peer, answer.data(), answer.size(), 0), static_cast<ssize_t>(answer.size()));
+            EXPECT_EQ(::send(peer, answer.data(), answer.size(), MSG_NOSIGNAL), static_cast<ssize_t>(answer.size()));
             ::close(peer);
         });
     }
