@@ -92,6 +92,7 @@ class DeliveryQueue {
         TimePoint since{};
     };
 
+    std::unique_lock<std::mutex> lock_soon();
     std::optional<Job> take(TimePoint now, size_t sender);
     bool remember(Feed& feed, RecordRange& range, TimePoint now);
     TimePoint ready_at() const;
