@@ -146,14 +146,15 @@ void ManagedConsumer::retire(Time now) {
     }
     records_rate_.clear();
     bytes_rate_.clear();
-    if (!asked && last.state == State::outdated) begin_instead(last.failure);
+    if (!asked && last.state == State::outdated) begin_instead(now, last.failure);
     else if (!asked) fail(now, last.failure.empty() ? "It ended without being asked to." : last.failure);
     else if (last.state == State::failed) spdlog::warn("consumer {}: stopped, but not cleanly: {}", desired_.consumer_id, last.failure);
     else spdlog::info("consumer {}: stopped", desired_.consumer_id);
 }
 
-// No failure: it needs no pause, and no attempt is used up.
-void ManagedConsumer::begin_instead(const std::string& why) {
+// No failure: no attempt is used up. It needs a pause only where it comes again and again.
+void ManagedConsumer::begin_instead(Time now, const std::string& why) {
+    if (now - started_at_ < policy_.healthy_after) retry_at_ = now + backoff_.next();
     spdlog::warn("consumer {}: begins anew: {}", desired_.consumer_id, why);
     std::lock_guard lock(mutex_);
     seen_.last_error = LastError{why, std::chrono::system_clock::now()};

@@ -61,7 +61,7 @@ class ManagedConsumer {
     Result<std::shared_ptr<RunningPipeline>> make_and_start() const;
     void launch(Time now);
     void retire(Time now);
-    void begin_instead(const std::string& why);
+    void begin_instead(Time now, const std::string& why);
     void fail(Time now, const std::string& why);
     void sample(Time now);
     void watch_progress(Time now, const PipelineSnapshot& snapshot);

@@ -81,19 +81,19 @@ void PostgresPool::give_back(Connection connection) {
     changed_.notify_all();
 }
 
-// The connections beside it are most likely of no more use either.
+// away: the connections beside it are most likely of no more use either. If not, the next caller tries at once.
 void PostgresPool::give_up(const std::string& reason, bool away) {
     std::vector<Connection> dropped;
     {
         std::lock_guard lock(mutex_);
         --in_use_;
         trying_ = false;
-        if (away || away_) {
+        if (away) {
             away_ = true;
             why_away_ = reason;
             next_try_ = steady_clock::now() + limits_.pause;
+            dropped.swap(idle_);
         }
-        dropped.swap(idle_);
     }
     changed_.notify_all();
 }

@@ -65,7 +65,10 @@ void ReplicaBoard::beat() {
     }
     if (std::exchange(failing_, false)) spdlog::info("replicas: the database is back");
     const auto now = steady_clock::now();
-    if (now - current_at_ > kDeadAfter / 2) current_since_ = now;
+    if (now - current_at_ > kDeadAfter / 2) {
+        outage_ = now - current_at_;
+        current_since_ = now;
+    }
     current_at_ = now;
     take_in(std::move(*heard));
     changed_.notify_all();
@@ -77,7 +80,8 @@ void ReplicaBoard::take_in(std::vector<HeartbeatStore::Heard> heard) {
         auto& known = now[one.instance.instance_id];
         const auto before = others_.find(one.instance.instance_id);
         if (before != others_.end()) known = std::move(before->second);
-        const bool excused = before != others_.end() && known.replica.alive && steady_clock::now() - current_since_ < kDeadAfter;
+        const auto current_for = steady_clock::now() - current_since_;
+        const bool excused = before != others_.end() && known.replica.alive && current_for < kDeadAfter && one.silent_for < kDeadAfter + outage_ + current_for;
         known.replica.instance = std::move(one.instance);
         known.replica.silent_for = one.silent_for;
         known.replica.alive = excused || one.silent_for < kDeadAfter;

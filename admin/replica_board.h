@@ -99,6 +99,7 @@ class ReplicaBoard {
     std::map<std::string, Known> others_;
     Time current_at_{};     // of the last beat that was answered
     Time current_since_{};  // since there was none for long
+    Time::duration outage_{};  // how long that was
     bool failing_ = false;
     bool stopping_ = false;
     std::thread thread_;

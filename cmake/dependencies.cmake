@@ -89,7 +89,7 @@ add_library(fetcher::httplib INTERFACE IMPORTED GLOBAL)
 target_include_directories(fetcher::httplib INTERFACE "${FETCHER_HTTPLIB_INCLUDE_DIR}")
 # Without TCP_NODELAY a request on a kept connection waits some 40-80 ms for the peer's delayed ACK.
 # Its client would ask for leave (Expect: 100-continue) before each body of 1 KiB and wait a second where nobody gives it.
-# A peer that is gone is an error of the call and no signal, whatever the program does about SIGPIPE.
+# A peer that is gone is an error of the call and no signal (for TLS the program must ignore SIGPIPE).
 target_compile_definitions(fetcher::httplib INTERFACE
   CPPHTTPLIB_TCP_NODELAY=true CPPHTTPLIB_EXPECT_100_THRESHOLD=0 CPPHTTPLIB_SEND_FLAGS=MSG_NOSIGNAL CPPHTTPLIB_OPENSSL_SUPPORT)
 target_link_libraries(fetcher::httplib INTERFACE Threads::Threads OpenSSL::SSL OpenSSL::Crypto)

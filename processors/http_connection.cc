@@ -7,6 +7,7 @@
 #include <atomic>
 #include <mutex>
 #include <optional>
+#include <stdexcept>
 
 #include "engine/host_resolver.h"
 
@@ -43,9 +44,9 @@ class LibraryConnection final : public HttpConnection {
 
     HttpAnswer send(const OutgoingRequest& request) override {
         const bool kept = client_ && client_->is_socket_open() != 0;
-        auto answer = send_once(request);
+        auto answer = send_once(request, kept);
         const bool stale = kept && answer.kind == HttpAnswer::Kind::broken && !late_;
-        return stale ? send_once(request) : answer;
+        return stale ? send_once(request, false) : answer;
     }
 
     void abort() override {
@@ -59,7 +60,7 @@ class LibraryConnection final : public HttpConnection {
     void rearm() override { aborted_.store(false); }
 
   private:
-    HttpAnswer send_once(const OutgoingRequest& request) {
+    HttpAnswer send_once(const OutgoingRequest& request, bool kept) {
         late_ = false;
         const auto begin = std::chrono::steady_clock::now();
         if (!client_ || client_->is_socket_open() == 0) {
@@ -97,6 +98,9 @@ class LibraryConnection final : public HttpConnection {
         try {
             done = client_->send(out, in, error);
         } catch (const std::exception& failure) {
+            const std::lock_guard lock(mutex_);
+            client_.reset();  // whatever state it is in
+            answer.kind = aborted_.load() ? HttpAnswer::Kind::aborted : HttpAnswer::Kind::broken;
             answer.trouble = failure.what();
             return end(std::move(answer));
         }
@@ -106,8 +110,8 @@ class LibraryConnection final : public HttpConnection {
             answer.trouble = "it sent the interim answer " + std::to_string(in.status) + ", of which only 100 is understood";
             return end(std::move(answer));
         }
-        // Some answer (413) and close before they have read all of a body.
-        const bool early = !aborted_.load() && in.status >= 400 && (error == httplib::Error::Write || error == httplib::Error::Canceled);
+        // Some answer (413) and close before they have read all of a body. What lies on a kept connection may be of no request at all.
+        const bool early = !kept && !aborted_.load() && in.status >= 400 && (error == httplib::Error::Write || error == httplib::Error::Canceled);
         if (done || early || answer_bytes > kMostAnswerBytes) {
             answer.kind = HttpAnswer::Kind::answered;
             answer.status = in.status;
@@ -124,7 +128,7 @@ class LibraryConnection final : public HttpConnection {
     // server; what is written here goes out as one.
     ssize_t write_head(httplib::Stream& stream, const httplib::Headers& headers) {
         sending_.store(true);
-        if (aborted_.load()) return -1;
+        if (aborted_.load()) throw std::runtime_error("aborted");  // an error would have the library wait for an answer all the same
         std::string text;
         for (const auto& [name, value] : headers) text.append(name).append(": ").append(value).append("\r\n");
         text.append("\r\n").append(body_with_head_);

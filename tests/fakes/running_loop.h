@@ -40,7 +40,9 @@ class RunningLoop {
             MemoryBudget::Member member(budget_);
             {
                 PollLoop loop(options, source, workers_, acks_, bell_, member, health_, board_);
-                failure = loop.run(stop_).why;
+                const auto end = loop.run(stop_);
+                failure = end.why;
+                outdated = end.outdated;
             }
             workers_.clear();
             finished_ = true;
@@ -91,6 +93,7 @@ class RunningLoop {
   public:
     FakeSource source;
     std::string failure;
+    bool outdated = false;
 
   private:
     AckQueue acks_;

@@ -97,6 +97,18 @@ TEST(PostgresPool, APersonWaitsLessThanWhoeverReadsMuch) {
     EXPECT_LT(short_wait * 2, since(begin));
 }
 
+TEST(PostgresPool, ThatAPersonWaitedInVainIsNoSignThatItIsAway) {
+    SilentServer server;
+    PostgresPool pool(server.url_, {milliseconds{1'500}, milliseconds{100}, milliseconds{1'000}, milliseconds{60'000}, 2});
+    EXPECT_FALSE(pool.read("SELECT 1"));
+    const auto begin = steady_clock::now();
+    EXPECT_FALSE(pool.read_much("SELECT 1"));
+    EXPECT_GE(since(begin), milliseconds{1'400}) << "it was let through";
+    const auto again = steady_clock::now();
+    EXPECT_FALSE(pool.read_much("SELECT 1"));
+    EXPECT_LT(since(again), milliseconds{1'400}) << "now it is";
+}
+
 TEST(PostgresPool, WhileItIsAwayOneCallerTriesAndTheOthersAreToldAtOnce) {
     SilentServer server;
     PostgresPool pool(server.url_, {milliseconds{2'000}, milliseconds{2'000}, milliseconds{1'000}, milliseconds{0}, 8});

@@ -262,6 +262,17 @@ TEST(PollLoop, AFailedCommitIsToldAndCoveredByTheNext) {
     EXPECT_TRUE(loop.wait_for([&] { return loop.snapshot().reasons.empty(); }));
 }
 
+TEST(PollLoop, WhatIsOutdatedEndsItAndIsNoFailureOfItsOwn) {
+    for (const auto kind : {SourceTrouble::Kind::outdated, SourceTrouble::Kind::fatal}) {
+        FakeStore store;
+        RunningLoop loop({&store});
+        loop.source.script([kind](SourceEvents& events) { events.on_trouble({kind, "the broker is elsewhere"}); });
+        ASSERT_TRUE(loop.wait_finished());
+        EXPECT_EQ(loop.failure, "the broker is elsewhere");
+        EXPECT_EQ(loop.outdated, kind == SourceTrouble::Kind::outdated);
+    }
+}
+
 TEST(PollLoop, AGapIsCountedAndTold) {
     FakeStore store;
     store.set_position(0, {5, "", false});
