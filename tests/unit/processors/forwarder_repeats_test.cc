@@ -4,14 +4,23 @@
 namespace fetcher {
 namespace {
 
-TEST_F(Forwarding, ARepetitionAfterTheEndOfTheProcessIsTheVerySameRequest) {
-    server_.hanging = true;
-    start();
-    open(p0_);
-    write(p0_, 0, 3);  // what comes within the linger
-    ASSERT_TRUE(server_.wait_sent(1));
-    stop();
-    server_.hanging = false;
+class ForwardingAgain : public Forwarding {
+  protected:
+    // The process ends while one request with the first `records` of p0_, all that have come, has no answer. False: none was sent.
+    bool end_amid_a_request_of(int64_t records) {
+        server_.hanging = true;
+        start();
+        open(p0_);
+        write(p0_, 0, records);
+        const bool sent = server_.wait_sent(1);
+        stop();
+        server_.hanging = false;
+        return sent;
+    }
+};
+
+TEST_F(ForwardingAgain, ARepetitionAfterTheEndOfTheProcessIsTheVerySameRequest) {
+    ASSERT_TRUE(end_amid_a_request_of(3));
     start();
     EXPECT_EQ(open(p0_)->next_offset, 0);
     write(p0_, 0, 25);  // now there is more
@@ -23,15 +32,9 @@ TEST_F(Forwarding, ARepetitionAfterTheEndOfTheProcessIsTheVerySameRequest) {
     EXPECT_EQ(sent[2].key, p0_->consumer_id + "/topic/0/3-12");
 }
 
-TEST_F(Forwarding, ARepetitionIsTheSameThoughTheEngineGivesFewBatchesOfManyPartitions) {
+TEST_F(ForwardingAgain, ARepetitionIsTheSameThoughTheEngineGivesFewBatchesOfManyPartitions) {
     options_.limits.max_records = 100;
-    server_.hanging = true;
-    start();
-    open(p0_);
-    write(p0_, 0, 10);
-    ASSERT_TRUE(server_.wait_sent(1));
-    stop();
-    server_.hanging = false;
+    ASSERT_TRUE(end_amid_a_request_of(10));
     start();
     open(p0_);
     for (int32_t p = 1; p < 16; p++) open(make_assignment(p));
@@ -42,15 +45,9 @@ TEST_F(Forwarding, ARepetitionIsTheSameThoughTheEngineGivesFewBatchesOfManyParti
     EXPECT_EQ(server_.all()[1], server_.all()[0]);
 }
 
-TEST_F(Forwarding, ARepetitionIsTheSameAfterOneMoreStopBeforeItsRecordsWereThere) {
+TEST_F(ForwardingAgain, ARepetitionIsTheSameAfterOneMoreStopBeforeItsRecordsWereThere) {
     options_.limits.max_records = 100;
-    server_.hanging = true;
-    start();
-    open(p0_);
-    write(p0_, 0, 10);
-    ASSERT_TRUE(server_.wait_sent(1));
-    stop();
-    server_.hanging = false;
+    ASSERT_TRUE(end_amid_a_request_of(10));
     for (int i = 0; i < 2; i++) {
         start();
         open(p0_);
@@ -67,14 +64,8 @@ TEST_F(Forwarding, ARepetitionIsTheSameAfterOneMoreStopBeforeItsRecordsWereThere
     EXPECT_EQ(server_.all()[1], server_.all()[0]);
 }
 
-TEST_F(Forwarding, WhatWasSentTogetherGoesRecordByRecordWhenThatIsAskedForMeanwhile) {
-    server_.hanging = true;
-    start();
-    open(p0_);
-    write(p0_, 0, 3);
-    ASSERT_TRUE(server_.wait_sent(1));
-    stop();
-    server_.hanging = false;
+TEST_F(ForwardingAgain, WhatWasSentTogetherGoesRecordByRecordWhenThatIsAskedForMeanwhile) {
+    ASSERT_TRUE(end_amid_a_request_of(3));
     options_.format.framing = BodyFormat::Framing::single;
     options_.limits.max_records = 1;
     start();
@@ -85,14 +76,8 @@ TEST_F(Forwarding, WhatWasSentTogetherGoesRecordByRecordWhenThatIsAskedForMeanwh
     for (size_t i = 0; i < 3; i++) EXPECT_EQ(server_.all()[i + 1].body, std::to_string(i));
 }
 
-TEST_F(Forwarding, ATopicThatWasCreatedAnewIsNotCutAsTheOldOne) {
-    server_.hanging = true;
-    start();
-    open(p0_);
-    write(p0_, 0, 3);
-    ASSERT_TRUE(server_.wait_sent(1));
-    stop();
-    server_.hanging = false;
+TEST_F(ForwardingAgain, ATopicThatWasCreatedAnewIsNotCutAsTheOldOne) {
+    ASSERT_TRUE(end_amid_a_request_of(3));
     start();
     const auto anew = make_assignment(0, "group", "another-topic-id");
     EXPECT_EQ(open(anew)->topic_id, p0_->topic_id);
