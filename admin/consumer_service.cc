@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "admin/counted.h"
 #include "admin/store_problem.h"
 #include "engine/iso_time.h"
 
@@ -25,19 +26,10 @@ tl::unexpected<Problem> outdated(const StoredConsumer& current) {
     return problem(412, "Consumer " + current.consumer_id + " is not at a revision that If-Match names. Read it again and repeat the change.");
 }
 
-class Counted {
-  public:
-    explicit Counted(std::atomic<int>& count) : count_(count), mine_(count.fetch_add(1) + 1) {}
-    ~Counted() { count_.fetch_sub(1); }
-    Counted(const Counted&) = delete;
-    Counted& operator=(const Counted&) = delete;
-    // How long this one may wait.
-    std::chrono::milliseconds up_to(std::chrono::milliseconds limit) const { return mine_ <= kMaxWaiting ? limit : std::chrono::milliseconds{0}; }
-
-  private:
-    std::atomic<int>& count_;
-    const int mine_;
-};
+// How long one of those who wait may wait.
+std::chrono::milliseconds up_to(std::chrono::milliseconds limit, const Counted& waiter) {
+    return waiter.within(kMaxWaiting) ? limit : std::chrono::milliseconds{0};
+}
 
 }  // namespace
 
@@ -102,7 +94,7 @@ ConsumerView ConsumerService::view(StoredConsumer consumer, const ReplicaBoard::
 ConsumerView ConsumerService::settled_view(StoredConsumer consumer) {
     reconciler_.poke();
     const Counted waiter(waiting_);
-    const bool settled = reconciler_.wait_applied(consumer.consumer_id, consumer.revision, waiter.up_to(wait_limit_));
+    const bool settled = reconciler_.wait_applied(consumer.consumer_id, consumer.revision, up_to(wait_limit_, waiter));
     auto seen = view(std::move(consumer));
     seen.settled = settled;
     return seen;
@@ -265,7 +257,7 @@ Answer<ConsumerView> ConsumerService::stop(const std::string& consumer_id, const
     if (!here.settled) return here;
     // INACTIVE is said when it is so everywhere.
     const Counted waiter(waiting_);
-    const bool settled = replicas_.wait_applied(consumer_id, stored->revision, waiter.up_to(kReplicaLimit));
+    const bool settled = replicas_.wait_applied(consumer_id, stored->revision, up_to(kReplicaLimit, waiter));
     auto everywhere = view(std::move(*stored));
     everywhere.settled = settled;
     return everywhere;
@@ -286,8 +278,8 @@ Answer<void> ConsumerService::remove(const std::string& consumer_id, const Preco
     spdlog::info("consumer {}: deleted", consumer_id);
     reconciler_.poke();
     const Counted waiter(waiting_);
-    reconciler_.wait_gone(consumer_id, waiter.up_to(wait_limit_));
-    replicas_.wait_gone(consumer_id, waiter.up_to(kReplicaLimit));
+    reconciler_.wait_gone(consumer_id, up_to(wait_limit_, waiter));
+    replicas_.wait_gone(consumer_id, up_to(kReplicaLimit, waiter));
     return {};
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "admin/counted.h"
 #include "admin/failure_fields.h"
 #include "admin/kafka_properties.h"
 #include "admin/store_problem.h"
@@ -68,20 +69,6 @@ std::vector<std::string> ids_of(const std::vector<DeadLetter>& letters) {
 // Also of what an earlier build has noted.
 bool is_in(const std::set<std::string>& noted, const DeadLetter& letter) { return noted.contains(letter.id()) || noted.contains(letter.former_id()); }
 
-// One of kMostAtOnce for as long as it lives.
-class Slot {
-  public:
-    explicit Slot(std::atomic<int>& taken) : taken_(taken), mine_(taken.fetch_add(1) < kMostAtOnce) {}
-    ~Slot() { taken_.fetch_sub(1); }
-    Slot(const Slot&) = delete;
-    Slot& operator=(const Slot&) = delete;
-    bool mine() const { return mine_; }
-
-  private:
-    std::atomic<int>& taken_;
-    const bool mine_;
-};
-
 tl::unexpected<Problem> busy() {
     return tl::unexpected<Problem>(Problem{503, "Too many questions about dead letters are under way.", {}, {{"Retry-After", "1"}}});
 }
@@ -137,8 +124,8 @@ Answer<DeadLetterService::Opened> DeadLetterService::open(const std::string& con
 Answer<LetterPage> DeadLetterService::list(const std::string& consumer_id, size_t limit, const std::string& cursor) {
     const auto from = Cursor::parse(cursor, false);
     if (!from) return bad_cursor();
-    const Slot slot(asked_);
-    if (!slot.mine()) return busy();
+    const Counted question(asked_);
+    if (!question.within(kMostAtOnce)) return busy();
     const auto opened = open(consumer_id);
     if (!opened) return tl::unexpected<Problem>(opened.error());
     auto read = opened->reader->read(consumer_id, from->place, limit, steady_clock::now() + kReadLimit);
@@ -201,8 +188,8 @@ bool DeadLetterService::deliver(const Opened& opened, const ProcessorSpec& spec,
 Answer<ReplayReport> DeadLetterService::replay(const std::string& consumer_id, const LetterFilter& filter, const std::string& text) {
     const auto cursor = Cursor::parse(text, true);
     if (!cursor) return bad_cursor();
-    const Slot slot(asked_);
-    if (!slot.mine()) return busy();
+    const Counted question(asked_);
+    if (!question.within(kMostAtOnce)) return busy();
     const Turn turn(mutex_, replaying_, consumer_id);
     if (!turn.mine()) return problem(409, "A replay for consumer " + consumer_id + " is under way; wait for its answer.");
     const auto opened = open(consumer_id);

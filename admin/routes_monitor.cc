@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "admin/counted.h"
 #include "admin/query.h"
 #include "admin/routes.h"
 #include "admin/setting_values.h"
@@ -54,10 +55,9 @@ class Monitor {
         const auto given = query.find("bootstrap_servers");
         const auto cluster = allowed(given == query.end() ? options_.default_servers : given->second, query.at("group_id"));
         if (!cluster) return problem_response(cluster.error());
-        const bool busy = questions_.fetch_add(1) >= kMaxQuestions;
-        const auto answer = busy ? KafkaAdmin::Answer<json>(json{}) : ask(*cluster);
-        questions_.fetch_sub(1);
-        if (busy) return problem_response({503, "Too many questions to clusters are under way.", {}, {{"Retry-After", "1"}}});
+        const Counted question(questions_);
+        if (!question.within(kMaxQuestions)) return problem_response({503, "Too many questions to clusters are under way.", {}, {{"Retry-After", "1"}}});
+        const auto answer = ask(*cluster);
         return answer ? json_response(200, *answer) : problem_response(problem_of(answer.error()));
     }
 
