@@ -25,10 +25,7 @@ void Batch::copy_without(const Batch& from, const std::vector<uint32_t>& left_ou
             ++skip;
             continue;
         }
-        const Record record = from.record(i);
-        add(record.offset(), record.timestamp_ms(), record.value());
-        add_key(record.key());
-        record.for_each_header([&](const Header& header) { add_header(header.name, header.value); });
+        add(from.record(i));
     }
     set_next_offset(from.next_offset_);
 }
@@ -52,6 +49,12 @@ void Batch::add(int64_t offset, int64_t timestamp_ms, std::optional<std::string_
     if (bytes > 0) std::memcpy(at, value->data(), bytes);
     at[bytes] = '\n';
     next_offset_ = offset + 1;
+}
+
+void Batch::add(const Record& record) {
+    add(record.offset(), record.timestamp_ms(), record.value());
+    add_key(record.key());
+    record.for_each_header([&](const Header& header) { add_header(header.name, header.value); });
 }
 
 void Batch::add_key(std::optional<std::string_view> key) {

@@ -59,6 +59,8 @@ class Batch {
     void begin(const std::shared_ptr<Assignment>& assignment, int64_t first_offset);
     // Copies a record in. Offsets rise strictly; gaps are normal. A null value is one with data()==nullptr and null==true.
     void add(int64_t offset, int64_t timestamp_ms, std::optional<std::string_view> value);
+    // Copies a record of another batch in, with what is there of its key and headers.
+    void add(const Record& record);
     // Key and headers of the record added last.
     void add_key(std::optional<std::string_view> key);
     void add_header(std::string_view name, std::optional<std::string_view> value);

@@ -18,12 +18,7 @@ constexpr std::chrono::seconds kPatienceForRemembered{30};
 constexpr size_t kMostRememberedBytes = size_t{4} << 20;
 
 void append(Batch& to, const Batch& from, uint32_t first) {
-    for (uint32_t i = first; i < from.size(); i++) {
-        const Record record = from.record(i);
-        to.add(record.offset(), record.timestamp_ms(), record.value());
-        to.add_key(record.key());
-        record.for_each_header([&](const Header& header) { to.add_header(header.name, header.value); });
-    }
+    for (uint32_t i = first; i < from.size(); i++) to.add(from.record(i));
     to.set_next_offset(from.next_offset());
 }
 
