@@ -120,9 +120,9 @@ int run(const Settings& settings) {
     MemoryBudget budget(settings.memory_budget_bytes);
     const ProcessorRegistry registry;
     const ProcessorEnvironment environment{*instance_id, settings.file_sink_roots, settings.secrets_dir, settings.certificates_dir,
-                                           (*folder)->path(), settings.forward_allow};
+                                           (*folder)->path(), settings.forward_allow, settings.pin_threads};
     const ConsumerConfig config(registry, environment);
-    Reconciler reconciler(**store, make_pipeline_factory(registry, environment, budget, settings.pin_threads));
+    Reconciler reconciler(**store, make_pipeline_factory(registry, environment, budget));
     ReplicaBoard replicas({*instance_id, host_name(), FETCHER_VERSION, iso_now()}, open_heartbeats(settings),
                           [&] { return reconciler.reports(); });
     ConsumerService service(**store, reconciler, config, replicas);

@@ -22,7 +22,7 @@ class EnginePipeline : public RunningPipeline {
     Pipeline pipeline_;
 };
 
-PipelineOptions options_of(const StoredConsumer& consumer, KafkaCluster cluster, const ProcessorEnvironment& environment, bool pin_threads) {
+PipelineOptions options_of(const StoredConsumer& consumer, KafkaCluster cluster, const ProcessorEnvironment& environment) {
     PipelineOptions options;
     options.consumer_id = consumer.consumer_id;
     options.cluster = std::move(cluster);
@@ -32,15 +32,14 @@ PipelineOptions options_of(const StoredConsumer& consumer, KafkaCluster cluster,
     options.auto_offset_reset = consumer.spec.auto_offset_reset;
     options.partition_assignment_strategy = consumer.spec.partition_assignment_strategy;
     options.retry = retry_policy(consumer.spec.retry);
-    options.pin_thread = pin_threads;
+    options.pin_thread = environment.pin_threads;
     return options;
 }
 
 }  // namespace
 
-PipelineFactory make_pipeline_factory(const ProcessorRegistry& registry, const ProcessorEnvironment& environment, MemoryBudget& budget,
-                                      bool pin_threads) {
-    return [&, pin_threads](const StoredConsumer& consumer) -> Result<std::unique_ptr<RunningPipeline>> {
+PipelineFactory make_pipeline_factory(const ProcessorRegistry& registry, const ProcessorEnvironment& environment, MemoryBudget& budget) {
+    return [&](const StoredConsumer& consumer) -> Result<std::unique_ptr<RunningPipeline>> {
         const ProcessorOwner owner{consumer.consumer_id, consumer.spec.consumer_group, consumer.spec.topic, retry_policy(consumer.spec.retry)};
         auto cluster = kafka_cluster(consumer.spec, environment);
         if (!cluster) return tl::unexpected<Error>(cluster.error());
@@ -55,7 +54,7 @@ PipelineFactory make_pipeline_factory(const ProcessorRegistry& registry, const P
             if (!processor) return tl::unexpected<Error>(processor.error());
             processors.push_back({spec.id, spec.type, std::move(*processor), spec.required});
         }
-        auto options = options_of(consumer, std::move(*cluster), environment, pin_threads);
+        auto options = options_of(consumer, std::move(*cluster), environment);
         if (!consumer.spec.dead_letter.is_null()) {
             auto made = make_dead_letters(consumer.spec.dead_letter, owner, environment, options.cluster);
             if (!made) return tl::unexpected<Error>(made.error());

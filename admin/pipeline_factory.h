@@ -9,7 +9,6 @@
 namespace fetcher {
 
 // All references outlive the factory and its pipelines.
-PipelineFactory make_pipeline_factory(const ProcessorRegistry& registry, const ProcessorEnvironment& environment, MemoryBudget& budget,
-                                      bool pin_threads);
+PipelineFactory make_pipeline_factory(const ProcessorRegistry& registry, const ProcessorEnvironment& environment, MemoryBudget& budget);
 
 }  // namespace fetcher

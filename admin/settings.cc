@@ -45,7 +45,7 @@ const std::array kSettings = {
             [](const std::string& text, Settings& s) { return put(parse_roots(text), s.file_sink_roots); }},
     Setting{"MEMORY_BUDGET", "BYTES", "bytes in flight over all consumers; KiB, MiB and GiB are understood (default 256MiB)",
             [](const std::string& text, Settings& s) { return put(parse_bytes(text), s.memory_budget_bytes); }},
-    Setting{"PIN_THREADS", "BOOL", "pin each consumer's poll thread to a core (default true)",
+    Setting{"PIN_THREADS", "BOOL", "pin poll threads and the forwarders' senders to a core each (default true)",
             [](const std::string& text, Settings& s) { return put(parse_bool(text), s.pin_threads); }},
     Setting{"API_TOKEN", "TOKEN", "bearer token that every request must carry, but for health",
             [](const std::string& text, Settings& s) { return put(parse_token(text), s.api_token); }},

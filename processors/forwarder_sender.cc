@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "engine/cpu_pinning.h"
+
 namespace fetcher {
 namespace {
 
@@ -12,10 +14,13 @@ constexpr size_t kExcerptBytes = 200;
 }  // namespace
 
 ForwarderSender::ForwarderSender(size_t index, std::string method, BodyFormat format, DeliveryQueue& queue, RequestHeaders& headers,
-                                 std::unique_ptr<HttpConnection> connection)
+                                 std::unique_ptr<HttpConnection> connection, bool pin)
     : index_(index), queue_(queue), headers_(headers), connection_(std::move(connection)), body_(format) {
     request_.method = std::move(method);
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([this, pin] {
+        if (pin) pin_this_thread();
+        run();
+    });
     pthread_setname_np(thread_.native_handle(), "http sender");
 }
 

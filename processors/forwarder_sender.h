@@ -15,9 +15,10 @@ namespace fetcher {
 
 class ForwarderSender {
   public:
-    // queue and headers outlive it.
+    // queue and headers outlive it. pin: to a core, the next one in turn. A sender and a server on the same machine then stay together: moved
+    // about at each waking they cost twice the CPU a request (perf/README.md).
     ForwarderSender(size_t index, std::string method, BodyFormat format, DeliveryQueue& queue, RequestHeaders& headers,
-                    std::unique_ptr<HttpConnection> connection);
+                    std::unique_ptr<HttpConnection> connection, bool pin);
     ~ForwarderSender();  // the queue must have been stopped
     ForwarderSender(const ForwarderSender&) = delete;
     ForwarderSender& operator=(const ForwarderSender&) = delete;

@@ -20,6 +20,7 @@ struct ProcessorEnvironment {
     std::string certificates_dir;                // where certificates that options name lie; empty: they may name none
     std::string data_dir;                        // where the process keeps its own files, named kafka-fetcher.*; empty: nowhere
     std::vector<std::string> forward_allow;      // where forwarders may send: host names, patterns, networks; empty: anywhere
+    bool pin_threads = false;                    // to a core each: poll threads, and what sends request after request
 };
 
 // Whom a processor works for.

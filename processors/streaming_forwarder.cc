@@ -43,7 +43,7 @@ Result<std::optional<Position>> StreamingForwarder::open(const std::shared_ptr<A
     }
     while (senders_.size() < setup_.options.max_in_flight) {
         senders_.push_back(std::make_unique<ForwarderSender>(senders_.size(), setup_.options.method, setup_.options.format, queue_, headers_,
-                                                             setup_.connector(setup_.server)));
+                                                             setup_.connector(setup_.server), setup_.pin_threads));
     }
     queue_.open(assignment, std::move(memory));
     return position;

@@ -28,6 +28,7 @@ class StreamingForwarder final : public Processor {
         std::string memory_folder;  // empty: nothing is remembered
         std::string memory_name;    // of this forwarder's files in it
         RetryPolicy retry;
+        bool pin_threads = false;  // each sender to a core
         HttpConnector connector = make_http_connection;
     };
 

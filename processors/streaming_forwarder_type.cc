@@ -47,6 +47,7 @@ Result<std::unique_ptr<Processor>> StreamingForwarderType::make(const nlohmann::
     if (!environment.data_dir.empty()) setup.memory_folder = environment.data_dir + "/kafka-fetcher.forwarder";
     setup.memory_name = memory_name(o, owner);
     setup.retry = owner.retry;
+    setup.pin_threads = environment.pin_threads;
     return std::make_unique<StreamingForwarder>(std::move(setup));
 }
 

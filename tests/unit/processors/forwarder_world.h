@@ -162,6 +162,7 @@ class Forwarding : public ::testing::Test {
         setup.server.url = *parse_http_url(options_.endpoint_url);
         setup.memory_folder = folder_;
         setup.memory_name = "m";
+        setup.pin_threads = pin_threads_;
         if (options_.auth.kind == ForwarderAuth::Kind::oauth2) setup.token_server.url = *parse_http_url(options_.auth.token_url);
         setup.connector = [this](const HttpServerAddress& address) {
             return std::make_unique<FakeConnection>(address.url.host == "tokens" ? tokens_ : server_);
@@ -191,6 +192,7 @@ class Forwarding : public ::testing::Test {
     FakeServer server_, tokens_;
     EngineSide engine_;
     ForwarderOptions options_;
+    bool pin_threads_ = false;
     std::vector<std::unique_ptr<Batch>> batches_;
     std::unique_ptr<StreamingForwarder> forwarder_;
     std::shared_ptr<Assignment> p0_ = make_assignment(0), p1_ = make_assignment(1);

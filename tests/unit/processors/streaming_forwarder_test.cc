@@ -1,6 +1,8 @@
 // The forwarder with its own threads, between a test that feeds it as the engine does and connections to a server in memory.
 #include "processors/streaming_forwarder.h"
 
+#include <sched.h>
+
 #include <thread>
 
 #include "forwarder_world.h"
@@ -143,6 +145,36 @@ TEST_F(Forwarding, ManySmallBatchesDoNotWaitForTheLinger) {
     for (int i = 32; i < 34; i++) write(p0_, i, 1);  // more the engine would not give to one of 16
     EXPECT_TRUE(engine_.wait_durable(0, 33));
 }
+
+// Which cores the senders of two partitions may run on, both at once under way.
+class ForwardingPinned : public Forwarding, public ::testing::WithParamInterface<bool> {};
+
+TEST_P(ForwardingPinned, EachSenderKeepsToOneCoreWhereThreadsArePinned) {
+    pin_threads_ = GetParam();
+    options_.max_in_flight = 2;
+    std::vector<int> cores;
+    server_.decide = [&](const auto&) {  // called with the server's lock held
+        cpu_set_t allowed;
+        EXPECT_EQ(sched_getaffinity(0, sizeof allowed, &allowed), 0);
+        cores.push_back(CPU_COUNT(&allowed));
+        return answered(200);
+    };
+    cpu_set_t here;
+    ASSERT_EQ(sched_getaffinity(0, sizeof here, &here), 0);
+    start();
+    open(p0_);
+    open(p1_);
+    server_.hanging = true;
+    write(p0_, 0, 10);
+    write(p1_, 0, 10);
+    ASSERT_TRUE(server_.wait_sent(2));
+    server_.answer_again();
+    EXPECT_TRUE(engine_.wait_durable(0, 10));
+    EXPECT_TRUE(engine_.wait_durable(1, 10));
+    EXPECT_EQ(cores, std::vector<int>(2, GetParam() ? 1 : CPU_COUNT(&here)));
+}
+
+INSTANTIATE_TEST_SUITE_P(BothWays, ForwardingPinned, ::testing::Bool());
 
 }  // namespace
 }  // namespace fetcher
