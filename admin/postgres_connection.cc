@@ -163,6 +163,10 @@ PostgresConnection::Answer<void> PostgresConnection::finish_connecting(Time dead
         if (state == PGRES_POLLING_FAILED) return broken();
         writing = state == PGRES_POLLING_WRITING;
     }
+    // Nothing can be changed there, and what it tells may be old: whoever reads it would stop what it does not know yet. Before PostgreSQL 14 it does not say so.
+    if (const char* standby = PQparameterStatus(connection, "in_hot_standby"); standby && std::string_view(standby) == "on")
+        return failure(PostgresFailure::Kind::unreachable, std::string("the server at ") + PQhostaddr(connection) + " port " + PQport(connection) +
+                                                               " is a standby; the primary is needed");
     PQsetnonblocking(connection, 1);
     // Notices would be printed to stderr.
     PQsetNoticeReceiver(connection, [](void*, const PGresult*) {}, nullptr);

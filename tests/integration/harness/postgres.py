@@ -1,9 +1,11 @@
-"""A PostgreSQL of the tests' own through scripts/postgres: databases made for a test, the server stopped, killed or frozen."""
+"""A PostgreSQL of the tests' own through scripts/postgres: databases made for a test, the server stopped, killed or frozen, a standby that takes over."""
 
 import os
 import pathlib
 import signal
+import socket
 import subprocess
+import sys
 import uuid
 
 from . import paths
@@ -15,13 +17,22 @@ FOR_TESTS = ("fsync = off", "autovacuum = off")
 
 
 class OwnPostgres:
-    def __init__(self, folder, settings=(), as_in_earnest=False):
+    def __init__(self, folder, settings=(), as_in_earnest=False, address="127.0.0.1", port=None):
         """`settings`: lines for postgresql.conf. `as_in_earnest`: without those that suit tests, for measurements."""
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
+        self.address = address
+        self.port = port or free_port()
         lines = "\n".join((*(() if as_in_earnest else FOR_TESTS), *settings))
-        self._environment = dict(os.environ, POSTGRES_DIR=str(self.folder / "postgres"), POSTGRES_PORT=str(self.port), POSTGRES_EXTRA_SETTINGS=lines)
+        where = {"POSTGRES_DIR": str(self.folder / "postgres"), "POSTGRES_ADDRESS": address, "POSTGRES_PORT": str(self.port)}
+        self._environment = {**os.environ, **where, "POSTGRES_EXTRA_SETTINGS": lines}
+
+    @classmethod
+    def standby_of(cls, primary, folder, address, through):
+        """At another address, on the same port as its primary. `through`: the port of a proxy to the primary, by which it follows."""
+        standby = cls(folder, address=address, port=primary.port)
+        standby._environment.update(POSTGRES_STANDBY_OF=primary._environment["POSTGRES_DIR"], POSTGRES_STANDBY_THROUGH=str(through))
+        return standby
 
     def _script(self, *arguments):
         # Its output goes to a file: a pipe would stay open as long as the server runs.
@@ -42,6 +53,9 @@ class OwnPostgres:
     def remove(self):
         self._script("stop", "--immediate", "--fresh")  # a last checkpoint of some hundred databases takes a minute on a busy disk, for nothing
 
+    def promote(self):
+        self._script("promote")
+
     def sql(self, statement, database="fetcher"):
         """The statement's output, unaligned."""
         command = [paths.POSTGRES_SCRIPT, "psql", "-d", self.url(database), "-AtX", "-v", "ON_ERROR_STOP=1", "-c", statement]
@@ -50,7 +64,7 @@ class OwnPostgres:
         return done.stdout.strip()
 
     def url(self, database="fetcher"):
-        return f"postgresql://fetcher:fetcher@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://fetcher:fetcher@{self.address}:{self.port}/{database}"
 
     def make_database(self):
         """An empty database; its URL."""
@@ -62,7 +76,7 @@ class OwnPostgres:
 
     def _postmaster(self):
         """Whoever holds the listening socket."""
-        listening = f"0100007F:{self.port:04X}"
+        listening = f"{int.from_bytes(socket.inet_aton(self.address), sys.byteorder):08X}:{self.port:04X}"
         lines = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]]
         inodes = {f"socket:[{line[9]}]" for line in lines if line[1] == listening and line[3] == "0A"}
         for process in pathlib.Path("/proc").glob("[0-9]*"):
@@ -84,6 +98,11 @@ class OwnPostgres:
         for pid in frozen:
             os.kill(pid, signal.SIGSTOP)
         return frozen
+
+    def kill9(self):
+        """All of it at once, as when its machine goes."""
+        for pid in self.freeze():
+            os.kill(pid, signal.SIGKILL)
 
     @staticmethod
     def thaw(frozen):
