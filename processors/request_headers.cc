@@ -65,6 +65,7 @@ Result<std::shared_ptr<const HttpHeaders>> RequestHeaders::current() {
     if (ended_) return transient("the forwarder ends");
     if (current_ && Clock::now() < valid_until_) return current_;
     building_ = true;
+    building_since_ = Clock::now();
     HiddenValues hidden;
     auto built = build(lock, hidden);
     building_ = false;
@@ -77,6 +78,12 @@ Result<std::shared_ptr<const HttpHeaders>> RequestHeaders::current() {
     valid_until_ = Clock::now() + kSecretsLookedUp;
     if (auth_.kind == Kind::oauth2) valid_until_ = std::min(valid_until_, token_valid_until_);
     return current_;
+}
+
+bool RequestHeaders::unobtainable(std::chrono::milliseconds patience) const {
+    const std::lock_guard lock(mutex_);
+    if (current_ && Clock::now() < valid_until_) return false;
+    return failure_ || (building_ && Clock::now() - building_since_ > patience);
 }
 
 void RequestHeaders::abort() {

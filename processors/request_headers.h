@@ -26,6 +26,8 @@ class RequestHeaders {
     RequestHeaders(const ForwarderOptions& options, std::string secrets_dir, HttpServerAddress token_server, HttpConnector connector);
 
     Result<std::shared_ptr<const HttpHeaders>> current();
+    // Whether none can be had: the last question for a token failed, or the present one has no answer for longer than `patience`.
+    bool unobtainable(std::chrono::milliseconds patience) const;
     // For good: current() returns at once, with an error, also one that waits for a token.
     void abort();
     // After a 401 to a request with these headers: whether others can be had, which current() then returns.
@@ -58,6 +60,7 @@ class RequestHeaders {
     std::deque<HiddenValues> hidden_;  // the newest first
     std::condition_variable built_;
     bool building_ = false;
+    TimePoint building_since_{};
     uint64_t builds_ = 0;
     std::optional<Error> failure_;  // of the last one
     bool ended_ = false;

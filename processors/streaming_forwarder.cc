@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kLookInterval{1'000};
 constexpr std::chrono::milliseconds kDrainStep{50};
+constexpr std::chrono::milliseconds kTokenPatience{1'000};  // of a stop, or whoever else takes a partition away
 
 DeliveryQueue::Options queue_options(const StreamingForwarder::Setup& setup) {
     const auto& o = setup.options;
@@ -57,7 +58,8 @@ Outcome StreamingForwarder::write(const Batch& batch, size_t first) {
 
 // Returns when everything is delivered, when nothing more can be, or when a partition is taken away: then there is no more time.
 Outcome StreamingForwarder::flush() {
-    while (!queue_.wait_drained(kDrainStep)) abort_overdue();
+    // Without a token nothing is under way whose answer would be worth waiting for.
+    while (!queue_.wait_drained(kDrainStep) && !headers_.unobtainable(kTokenPatience)) abort_overdue();
     return Outcome::accepted();
 }
 

@@ -13,6 +13,7 @@ class Tokens final : public HttpConnection {
   public:
     explicit Tokens(std::atomic<int>& fetched) : fetched_(fetched) {}
     HttpAnswer send(const OutgoingRequest&) override {
+        if (fetched_ < 0) return {.trouble = "away"};
         return {.kind = HttpAnswer::Kind::answered, .status = 200, .body = "{\"access_token\": \"token-" + std::to_string(++fetched_) + "\"}"};
     }
     void abort() override {}
@@ -51,6 +52,18 @@ TEST_F(Headers, ATokenIsHiddenAsLongAsItMayBeSpokenOf) {
     ASSERT_TRUE(second);
     EXPECT_EQ((*second)->back().second, "Bearer token-2");
     EXPECT_EQ(headers_->redacted("token-1 token-2 hush-hush"), "*** *** ***");
+}
+
+TEST_F(Headers, ATokenThatIsNotToBeHadIsNotWaitedForUntilOneIs) {
+    options_.auth = {.kind = ForwarderAuth::Kind::oauth2, .client_id = "a", .client_secret = "hush-hush"};
+    make();
+    EXPECT_FALSE(headers_->unobtainable({})) << "nobody has asked";
+    fetched_ = -1;
+    EXPECT_FALSE(headers_->current());
+    EXPECT_TRUE(headers_->unobtainable({}));
+    fetched_ = 0;
+    EXPECT_TRUE(headers_->current());
+    EXPECT_FALSE(headers_->unobtainable({}));
 }
 
 TEST_F(Headers, WhoAsksAfterTheEndGetsNone) {
