@@ -131,6 +131,54 @@ def test_deadlocks_cost_time_and_nothing_else(flow, make_server, database):
     assert server.consumer(consumer)["metrics"]["restarts"] == 0
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "code, moment", (("40001", "BEFORE INSERT ON kafka_messages FOR EACH ROW"), ("40P01", "AFTER INSERT ON kafka_messages FOR EACH STATEMENT")),
+    ids=("serialization failure", "deadlock"),
+)  # fmt: skip
+def test_a_transaction_that_is_to_be_tried_again_is_tried_whole(flow, make_server, database, code, moment):
+    """Also where a record that is refused would become a dead letter. The sequence counts what is rolled back too."""
+    server = make_server().start()
+    letters = server.out / "letters"
+    processors = [("database_sync", {"db_dsn": flow.dsn})]
+    consumer = server.create(
+        flow.cluster, flow.stream.topic, flow.group, processors, dead_letter={"file_path": str(letters)}, retry={"initial": "20ms", "max": "200ms"}
+    )
+    flow.stream.send(1)
+    flow.wait_complete(30)
+    database.run(
+        "CREATE SEQUENCE tries; CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF nextval(''tries'') <= 8 THEN "
+        f"RAISE ''try again'' USING ERRCODE = ''{code}''; END IF; RETURN NEW; END';"
+        f"CREATE TRIGGER fail {moment} EXECUTE FUNCTION fail()"
+    )
+    flow.stream.send(1_000)
+    flow.wait_complete(30)
+    flow.wait_committed()
+    assert int(database.value("SELECT last_value FROM tries")) > 8
+    assert not letters.exists() or letters.read_bytes() == b""
+    assert server.consumer(consumer)["metrics"]["restarts"] == 0
+
+
+@pytest.mark.timeout(60)
+def test_keys_that_differ_in_case_alone_are_one_key_to_citext(flow, make_server, database, dice):
+    """Hundreds of them in a transaction: the last one counts, however it is written, and so does the deletion."""
+    database.run("CREATE EXTENSION citext; CREATE TABLE people (name citext PRIMARY KEY, n int)")
+    names = ("Anna", "bERTA", "ćwir", "Émile", "ÖZGÜR")
+    wanted, sent = {}, []
+    for n in range(3_000):
+        name = dice.choice(names)
+        deletes = n % 13 == 0
+        sent.append((0, None if deletes else b'{"n": %d}' % n, dice.choice((str.upper, str.lower, str.title, str))(name).encode()))
+        wanted.pop(name.lower(), None) if deletes else wanted.update({name.lower(): n})
+    flow.cluster.produce(flow.stream.topic, sent)
+    config = {"table": "people", "columns": {"name": "$key", "n": "/n"}, "mode": "upsert", "key_columns": ["name"], "delete_on_null": True}
+    server = make_server().start()
+    consumer = server.create(flow.cluster, flow.stream.topic, flow.group, [("database_sync", {"db_dsn": flow.dsn, **config})])
+    committed = lambda: flow.cluster.committed(flow.group, flow.stream.topic)
+    wait_until(lambda: committed().get(0) == len(sent), 20, lambda: f"{committed()}: {server.consumer(consumer)}")
+    assert {name.lower(): int(n) for name, n in database.query("SELECT name, n FROM people")} == wanted
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("isolation", ("repeatable read", "serializable"))
 def test_a_stricter_isolation_of_the_database_changes_nothing(flow, make_server, database, isolation):

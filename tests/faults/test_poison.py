@@ -113,3 +113,45 @@ def test_a_bad_endpoint_gets_each_record_once_and_the_dead_letters_are_the_poiso
     poison = {(p, offset) for p, values in records.items() for offset, value in enumerate(values) if b"poison" in value}
     assert set(letters) == poison
     assert kills or len(letters) == len(poison), "without a kill each comes once"
+
+
+@pytest.mark.timeout(120)
+def test_kills_between_dead_letter_and_commit_repeat_nothing_but_the_letter(make_server, cluster, group, out_folder):
+    """A file and an endpoint of one consumer; the endpoint refuses. Killed as soon as a letter is there, of which the group knows nothing yet."""
+    topic, dead = cluster.make_topic("poison", PARTITIONS), cluster.make_topic("dead", 1)
+    records = {p: [b"poison %d" % n if n % 97 == 13 else b"good %d of %d" % (n, p) for n in range(2500)] for p in range(PARTITIONS)}
+    cluster.produce(topic, [(p, value) for values in zip(*records.values()) for p, value in enumerate(values)])
+
+    def refuse(attempt):
+        time.sleep(0.005)
+        return Answer(400, body=b"poisoned") if b"poison" in attempt.body else None
+
+    endpoint = HttpEndpoint(refuse)
+    try:
+        server = make_server(roots=str(out_folder)).start()
+        consumer = server.create(cluster, topic, group, [
+            ("file_sink", {"file_path": str(out_folder / "p{partition}")}),
+            ("streaming_forwarder", {"endpoint_url": endpoint.url, "format": "ndjson", "max_batch_records": 20}),
+        ], dead_letter={"topic": dead})  # fmt: skip
+        kills = []  # (letters, what was committed)
+        letters = lambda: cluster.end_offsets(dead, 1)[0]
+        for _ in range(knob("POISON_KILLS", 6) // 2 + 1):
+            before = letters()
+            wait_until(lambda: letters() > before, 40, "dead letters come", interval=0.005)
+            server.kill9()
+            kills.append((letters(), cluster.committed(group, topic)))
+            server.start(wait=False)
+        ends = {p: len(values) for p, values in records.items()}
+        wait_until(lambda: cluster.committed(group, topic) == ends, 60, lambda: f"everything is committed: {cluster.committed(group, topic)}")
+    finally:
+        endpoint.close()
+    found = letters_of(cluster, dead)
+    poison = {(p, offset) for p, values in records.items() for offset, value in enumerate(values) if b"poison" in value}
+    assert set(found) == poison
+    between = sum(offset >= committed.get(p, 0) for count, committed in kills for p, offset in found[count - 1 : count])
+    assert between > len(kills) // 2, f"only {between} of {len(kills)} kills fell between a letter and its commit: {kills}"
+    told = server.expect(200, "GET", f"/api/consumers/{consumer}/dead-letters?limit=1000")["items"]
+    assert len(told) == len(found) and len({letter["id"] for letter in told}) == len(poison), "what is there twice has one id"
+    assert {p: (out_folder / f"p{p}").read_bytes() for p in records} == {p: b"".join(value + b"\n" for value in values) for p, values in records.items()}
+    assert_all_but_poison(endpoint, records)
+    print(f"{len(found) - len(poison)} of {len(found)} dead letters came twice, {between} of {len(kills)} kills fell in between")

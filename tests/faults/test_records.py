@@ -131,6 +131,31 @@ def test_odd_records_are_rows_byte_for_byte_or_dead_letters(server, cluster, top
     assert {letter["offset"] for letter in dead} == wrong
 
 
+@pytest.mark.timeout(120)
+def test_a_hundred_thousand_headers_arrive_byte_for_byte(server, cluster, topic, group, database, endpoint):
+    some = [None, b"", b"text", "значение".encode(), b"\xff\x80", b"n\0l", b'"quoted" \\', b"v" * 40]
+    headers = [(b"h%d" % (n % 70_000), some[n % len(some)]) for n in range(100_000)]
+    records = [(b"before", None, [], 1_700_000_000_000), (b"many", b"key", headers, 1_700_000_000_000), (b"after", None, [], 1_700_000_000_000)]
+    raw_produce.produce(cluster, topic, records)
+    file, letters = server.out / "many.ndjson", server.out / "letters.ndjson"
+    sinks = [
+        ("file_sink", {"file_path": str(file), "format": "ndjson"}),
+        ("streaming_forwarder", {"endpoint_url": endpoint.url, "envelope": True, "format": "ndjson"}),
+        ("database_sync", {"db_dsn": database.url}),
+    ]
+    consumer = server.create(cluster, topic, group, sinks, dead_letter={"file_path": str(letters)})
+    wait_committed(server, cluster, consumer, group, topic, len(records))
+    peak = process.peak_rss_bytes(server.pid)
+    print(f"peak RSS: {peak >> 20} MiB")
+    assert peak < 256 << 20
+    assert_envelopes(file.read_bytes().split(b"\n")[:-1], topic, records)
+    assert_envelopes(b"".join(body for _, _, body in endpoint.kept_by_partition()[0]).split(b"\n")[:-1], topic, records)
+    rows = database.query("SELECT value, coalesce(headers::text, '[]') FROM kafka_messages ORDER BY \"offset\"")
+    told = [(value.encode(), [(told_bytes(h["name"]), told_bytes(h["value"])) for h in json.loads(row_headers)]) for value, row_headers in rows]
+    assert told == [(value, its) for value, _, its, _ in records]
+    assert not letters.exists() or not letters.read_bytes()
+
+
 def may_be_row(value_type, value, key):
     """Whether PostgreSQL can hold it: text without NUL, jsonb that is JSON and whose strings have none; bytea takes everything. In headers what
     it could not hold is base64."""
