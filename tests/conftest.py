@@ -56,14 +56,15 @@ def database(postgres_server):
 def make_server(tmp_path, request):
     """make_server(**options) -> a Server that does not run yet. Those left running are ended; their logs, and how
     one ended that ended by itself, are shown if the test fails. With TEST_STORE=postgres in the environment, each keeps its configuration
-    in a database of its own, unless the test says where."""
+    in a database of its own, unless the test says where: sqlite=True if it stops the database of its sink and changes consumers meanwhile,
+    or looks into the file."""
     if not paths.BINARY.exists():
         pytest.exit(f"no server at {paths.BINARY}: run cmake --workflow --preset release", returncode=1)
     servers = []
 
-    def make(name=None, servers_address=None, **options):
+    def make(name=None, servers_address=None, sqlite=False, **options):
         folder = tmp_path / (name or f"server{len(servers)}")
-        if os.environ.get("TEST_STORE") == "postgres" and "DATABASE_URL" not in options:
+        if os.environ.get("TEST_STORE") == "postgres" and "DATABASE_URL" not in options and not sqlite:
             options["DATABASE_URL"] = request.getfixturevalue("postgres_server").make_database()
         server = Server(folder, servers_address or request.getfixturevalue("cluster").servers, **options)
         servers.append(server)

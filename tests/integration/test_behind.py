@@ -31,7 +31,7 @@ def test_a_database_that_is_away_costs_the_file_beside_it_nothing(cluster, group
     stream = Stream(cluster.servers, topic, PARTITIONS)
     table = TableFlow(cluster, stream, group, database, out_folder)
     file = FileFlow(cluster, stream, group, out_folder / "beside.log")
-    server = make_server(roots=str(out_folder)).start()
+    server = make_server(sqlite=True, roots=str(out_folder)).start()
     consumer = server.create(cluster, topic, group, [("file_sink", {"file_path": file.path}), ("database_sync", {"db_dsn": table.dsn})])
     goes_on = lambda more, why: (lambda seen: wait_until(lambda: file.size() > seen + more, 20, why))(file.size())
     with stream.sending(rate=100_000) as _:

@@ -273,7 +273,7 @@ def test_a_commit_whose_answer_is_lost_is_not_repeated(flow, make_server, postgr
 
 @pytest.mark.timeout(120)
 def test_a_database_that_hangs_keeps_nobody_from_stopping(flow, make_server, postgres_server):
-    server = make_server().start()
+    server = make_server(sqlite=True).start()
     consumer = flow.create(server)
     flow.stream.send(10_000)
     flow.wait_complete(30)

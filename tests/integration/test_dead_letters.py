@@ -284,7 +284,7 @@ def test_a_replay_that_dies_before_it_is_noted_writes_nothing_twice(make_server,
     database.run("CREATE TABLE amounts (amount int CHECK (amount < 100))")
     topic = cluster.make_topic("letters", 1)
     cluster.produce(topic, [(0, b'{"amount": 100}'), (0, b'{"amount": 101}')])
-    server = make_server().start()
+    server = make_server(sqlite=True).start()
     config = {"db_dsn": database.url, "table": "amounts", "columns": {"amount": "/amount"}}
     consumer = server.create(cluster, topic, group, [("database_sync", config)], dead_letter={"file_path": str(server.out / "dead.jsonl")})
     wait_until(lambda: cluster.committed(group, topic) == {0: 2}, 30, "everything is committed")
