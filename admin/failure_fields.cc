@@ -53,7 +53,7 @@ json retry_schema() {
 }
 
 json restart_schema() {
-    return object_of({{"initial", duration_schema("The first pause before a consumer in ERROR is started again; it doubles from time to time.")},
+    return object_of({{"initial", duration_schema("The first pause before a consumer in ERROR, or a processor that is not required and has failed, is started again; it doubles from time to time.")},
                       {"max", duration_schema("The longest pause.")},
                       {"attempts", or_null({{"type", "integer"}, {"minimum", 0}, {"maximum", 1'000'000},
                                             {"description", "So many starts in a row that fail, then it waits for a person. null: for ever."}})}});

@@ -32,9 +32,24 @@ PipelineOptions options_of(const StoredConsumer& consumer, KafkaCluster cluster,
     options.auto_offset_reset = consumer.spec.auto_offset_reset;
     options.partition_assignment_strategy = consumer.spec.partition_assignment_strategy;
     options.retry = retry_policy(consumer.spec.retry);
+    const auto restart = restart_policy(consumer.spec.restart, {});
+    options.reopen = {restart.initial, restart.max, restart.healthy_after, restart.attempts};
     options.pin_thread = environment.pin_threads;
     return options;
 }
+
+// In the place of a best-effort processor whose options this process cannot use: its consumer runs without it, and says why.
+class CannotBeMade final : public Processor {
+  public:
+    explicit CannotBeMade(std::string why) : why_(std::move(why)) {}
+    void bind(Acks&) override {}
+    Result<std::optional<Position>> open(const std::shared_ptr<Assignment>&) override { return fatal(why_); }
+    Outcome write(const Batch&, size_t) override { return Outcome::fatal(why_); }
+    void close(const Assignment&) override {}
+
+  private:
+    const std::string why_;
+};
 
 }  // namespace
 
@@ -50,9 +65,11 @@ PipelineFactory make_pipeline_factory(const ProcessorRegistry& registry, const P
             // It was valid when it was stored; since then, another build or somebody's hand may have been at it.
             if (const auto wrong = validate_by_schema(type->schema(), spec.config); !wrong.empty())
                 return fatal("its stored configuration is not valid: " + wrong.front().pointer + " " + wrong.front().detail);
-            auto processor = type->make(spec.config, owner, environment);
-            if (!processor) return tl::unexpected<Error>(processor.error());
-            processors.push_back({spec.id, spec.type, std::move(*processor), spec.required});
+            auto make = [type, config = spec.config, owner, &environment] { return type->make(config, owner, environment); };
+            auto processor = make();
+            if (!processor && spec.required) return tl::unexpected<Error>(processor.error());
+            if (!processor) processor = std::make_unique<CannotBeMade>(processor.error().reason);
+            processors.push_back({spec.id, spec.type, std::move(*processor), spec.required, std::move(make)});
         }
         auto options = options_of(consumer, std::move(*cluster), environment);
         if (!consumer.spec.dead_letter.is_null()) {

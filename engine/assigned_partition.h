@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/assignment.h"
+#include "engine/given_records.h"
 #include "engine/offset_tracker.h"
 #include "engine/processor.h"
 #include "engine/source.h"
@@ -17,7 +18,7 @@ namespace fetcher {
 // A processor's part in an assigned partition.
 struct Share {
     enum class State {
-        opening,  // its sink has not said where it stands
+        opening,  // its sink has not said where it stands, or its processor has failed
         opened,   // it has; the broker is to be asked where the log begins
         sharing,  // it is given what is read for all
         behind,   // it is not; a cursor of its own reads for it from `next` on, when it has room
@@ -29,6 +30,7 @@ struct Share {
     Clock::time_point blocking{};    // since when it alone keeps the others waiting; {}: it does not
     int64_t next = -1;               // behind: the first offset it has not been given
     bool more = true;                // behind: the cursor's queue may hold something although the doorbell is silent
+    GivenRecords given;              // best effort
 };
 
 struct AssignedPartition {

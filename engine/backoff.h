@@ -1,4 +1,4 @@
-// RetryPolicy and Backoff: how long to wait before the same thing is tried again. Exponential; the jitter keeps many waiters from coming
+// RetryPolicy, ReopenPolicy and Backoff: how long to wait before the same thing is tried again. Exponential; the jitter keeps many waiters from coming
 // back together.
 // Thread: one owner
 #pragma once
@@ -26,6 +26,14 @@ struct RetryPolicy {
         const auto least = full.count() - static_cast<int64_t>(static_cast<double>(full.count()) * jitter);
         return std::chrono::milliseconds(std::uniform_int_distribution<int64_t>(least, full.count())(random));
     }
+};
+
+// When a processor that is not required, and has failed for good, is made anew.
+struct ReopenPolicy {
+    std::chrono::milliseconds initial{1'000};
+    std::chrono::milliseconds max{60'000};
+    std::chrono::milliseconds healthy_after{60'000};  // open for so long, the pauses begin at `initial` again
+    std::optional<int> attempts;                      // so many in a row that fail, then never; nullopt: no limit
 };
 
 // Another seed for each that asks. A random_device for each would cost 0.1 ms in a virtual machine, where it asks the processor what it is.

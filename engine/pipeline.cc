@@ -33,8 +33,8 @@ class Pipeline::Impl {
             types_.push_back(p.type);
             ids_.push_back(p.id);
             required_.push_back(p.required);
-            workers_.push_back(std::make_unique<Worker>(index++, p.type, std::move(p.processor), acks_,
-                                                        FailurePolicy{options_.retry, options_.dead_letters, {p.id, p.type, 0}}));
+            make_anew_.push_back(std::move(p.make_anew));
+            workers_.push_back(make_worker(index++, std::move(p.processor)));
         }
     }
 
@@ -66,6 +66,20 @@ class Pipeline::Impl {
     }
 
   private:
+    std::unique_ptr<Worker> make_worker(uint32_t i, std::unique_ptr<Processor> processor) {
+        return std::make_unique<Worker>(i, types_[i], std::move(processor), acks_,
+                                        FailurePolicy{options_.retry, options_.dead_letters, {ids_[i], types_[i], 0}});
+    }
+
+    Result<std::unique_ptr<Worker>> renew_worker(size_t i) {
+        const UnpinnedScope unpinned;
+        auto processor = make_anew_[i]();
+        if (!processor) return tl::unexpected(processor.error());
+        auto worker = make_worker(static_cast<uint32_t>(i), std::move(*processor));
+        if (const auto why = start(*worker); !why.empty()) return transient(why);
+        return worker;
+    }
+
     void run() {
         PollLoop::End end{start_workers()};
         if (end.why.empty()) {
@@ -79,8 +93,14 @@ class Pipeline::Impl {
 
     // Returns why not, "" if all run.
     std::string start_workers() {
+        for (auto& worker : workers_)
+            if (auto why = start(*worker); !why.empty()) return why;
+        return "";
+    }
+
+    static std::string start(Worker& worker) {
         try {
-            for (auto& worker : workers_) worker->start();
+            worker.start();
         } catch (const std::system_error& error) {
             return std::string("the system refuses a thread: ") + error.what();
         }
@@ -113,6 +133,8 @@ class Pipeline::Impl {
         o.drain_timeout = options_.drain_timeout;
         o.processor_ids = ids_;
         o.required = required_;
+        o.renew_worker = [this](size_t i) { return renew_worker(i); };
+        o.reopen = options_.reopen;
         o.make_cursor_source = [this](uint64_t prefetch_bytes) -> Result<std::unique_ptr<Source>> {
             const UnpinnedScope unpinned;
             auto made = KafkaSource::create(source_options(prefetch_bytes, false), doorbell_);
@@ -205,6 +227,7 @@ class Pipeline::Impl {
     std::vector<std::string> ids_;
     std::vector<std::string> types_;
     std::vector<bool> required_;
+    std::vector<std::function<Result<std::unique_ptr<Processor>>()>> make_anew_;
     std::vector<std::unique_ptr<Worker>> workers_;
     HealthBoard health_;  // poll thread only
     SnapshotBoard board_;

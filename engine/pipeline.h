@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +35,7 @@ struct PipelineOptions {
     std::chrono::milliseconds commit_interval{1'000};
     std::chrono::milliseconds drain_timeout{8'000};  // how long a stop or a revocation waits for the sinks
     RetryPolicy retry;                          // of what fails for now in a sink
+    ReopenPolicy reopen;                        // of processors that are not required and fail for good
     std::shared_ptr<DeadLetters> dead_letters;  // nullptr: a record that a sink refuses for good ends the pipeline
     bool pin_thread = true;
 };
@@ -44,6 +46,7 @@ struct PipelineProcessor {
     std::unique_ptr<Processor> processor;
     // False: it gets what it can take in time, holds nothing up, and may fail. At least one of a pipeline is required.
     bool required = true;
+    std::function<Result<std::unique_ptr<Processor>>()> make_anew = {};  // not required: one that takes its place once it has failed. Thread: poll
 };
 
 class Pipeline {

@@ -47,7 +47,7 @@ struct ProcessorSnapshot {
     uint64_t dead_letters = 0;  // records that were refused for good and are kept in the dead-letter destination
     uint64_t queue_batches = 0;  // in its lane
     int64_t lag = -1;            // from what it holds durably to the ends of the logs of our partitions; -1: not known
-    uint64_t dropped = 0;        // not required: records that it was not given because it had no room or had failed
+    uint64_t dropped = 0;        // not required: records that it was not given, because it had no room or had failed, or lost when it failed
 };
 
 struct PipelineSnapshot {

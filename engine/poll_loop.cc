@@ -23,7 +23,7 @@ PollLoop::PollLoop(PollLoopOptions options, Source& source, std::vector<std::uni
       // A worker that is stuck with a full lane leaves the others as many as they would have without it.
       pool_(memory, std::max(BatchPool::kMaxBatches, workers.size() * Lane::kDepth)), memory_(memory), health_(health), snapshots_(snapshots) {
     for (size_t i = 0; i < workers_.size(); i++) {
-        Receiver& receiver = receivers_.emplace_back();
+        Receiver& receiver = receivers_.emplace_back(options_.reopen);
         receiver.worker = workers_[i].get();
         receiver.id = options_.processor_ids[i];
         receiver.parts = workers_[i]->parts();
@@ -40,6 +40,7 @@ PollLoop::End PollLoop::run(const std::atomic<bool>& stop) {
         take_acks();
         source_.serve();
         serve_cursors();
+        renew_failed(Clock::now());
         begin_late();
         bool moved = drain_all();
         moved |= feed_those_behind();
@@ -80,19 +81,23 @@ void PollLoop::take(Ack& ack) {
         case Ack::Kind::durable:
             if (auto* partition = find(ack); partition && partition->tracker) {
                 partition->tracker->durable(ack.processor, ack.offset);
+                partition->shares[ack.processor].given.durable(ack.offset);
                 counters_.last_progress = Clock::now();
             }
             break;
         case Ack::Kind::opened:
-            if (auto* partition = find(ack); partition && partition->shares[ack.processor].state == Share::State::opening) {
+            if (auto* partition = find(ack); partition && partition->shares[ack.processor].state == Share::State::opening && !receiver.failed()) {
                 partition->shares[ack.processor].state = Share::State::opened;
                 partition->shares[ack.processor].position = std::move(ack.position);
                 health_.clear("sink_blocked", processor);
+                health_.clear("sink_failed", processor);
             }
             break;
         case Ack::Kind::blocked:
-            if (find(ack)) health_.set(Severity::blocked, "sink_blocked", std::move(ack.text), processor, ack.next_try);
             counters_.errors++;
+            if (!find(ack) || receiver.failed()) break;
+            health_.clear("sink_failed", processor);
+            health_.set(Severity::blocked, "sink_blocked", std::move(ack.text), processor, ack.next_try);
             break;
         case Ack::Kind::closed:
             if (auto* partition = find(ack); partition && partition->to_close > 0) {
@@ -101,7 +106,7 @@ void PollLoop::take(Ack& ack) {
             }
             break;
         case Ack::Kind::retrying:
-            if (receiver.is_news(ack)) health_.set(Severity::degraded, ack.code, std::move(ack.text), processor, ack.next_try);
+            if (receiver.is_news(ack) && !receiver.failed()) health_.set(Severity::degraded, ack.code, std::move(ack.text), processor, ack.next_try);
             counters_.errors++;
             break;
         case Ack::Kind::recovered:
@@ -111,7 +116,7 @@ void PollLoop::take(Ack& ack) {
             receiver.required ? fail(std::move(ack.text)) : give_up_on(ack.processor, std::move(ack.text));
             break;
         case Ack::Kind::stopped:
-            stopped_workers_++;
+            receiver.ended = true;
             break;
     }
 }
@@ -120,7 +125,6 @@ void PollLoop::take_back(Ack& ack, Receiver& receiver) {
     Batch* batch = ack.batch;
     receiver.owing--;
     receiver.owing_bytes -= batch->capacity_bytes();
-    if (receiver.failed()) receiver.dropped += batch->size();
     if (receivers_.size() > 1) receiver.heard = Clock::now();
     ack.assignment = batch->assignment_ptr();
     if (auto* partition = find(ack)) {
@@ -195,7 +199,7 @@ bool PollLoop::drain(AssignedPartition& partition) {
     RecordParts parts;  // keys and headers are copied only while somebody shares who wants them
     for (size_t i = 0; i < receivers_.size(); i++) {
         const Receiver& receiver = receivers_[i];
-        if (partition.shares[i].state != Share::State::sharing || receiver.failed()) continue;
+        if (partition.shares[i].state != Share::State::sharing) continue;
         parts.keys |= receiver.parts.keys;
         parts.headers |= receiver.parts.headers;
         if (!receiver.required) continue;
@@ -216,7 +220,7 @@ void PollLoop::hand_over(Batch* batch, AssignedPartition& partition) {
     for (size_t i = 0; i < receivers_.size(); i++) {
         Receiver& receiver = receivers_[i];
         const bool shares = partition.shares[i].state == Share::State::sharing;
-        if (receiver.required ? shares : shares && !receiver.failed() && has_room(partition, i)) give(batch, partition, i);
+        if (receiver.required ? shares : shares && has_room(partition, i)) give(batch, partition, i);
         else if (!receiver.required) receiver.dropped += batch->size();
     }
     FETCHER_INVARIANT(batch->lanes_owing > 0, "a partition flows for at least one processor");
@@ -228,6 +232,7 @@ void PollLoop::give(Batch* batch, AssignedPartition& partition, size_t i) {
     receiver.owing++;
     receiver.owing_bytes += batch->capacity_bytes();
     partition.shares[i].in_lane++;
+    if (!receiver.required) partition.shares[i].given.give(batch->first_offset(), batch->next_offset(), batch->size());
     receiver.give({.kind = LaneItem::Kind::batch, .batch = batch});
 }
 
@@ -318,7 +323,7 @@ void PollLoop::publish() {
         snapshot.partitions.push_back(s);
     }
     for (size_t i = 0; i < receivers_.size(); i++) {
-        ProcessorSnapshot s = receivers_[i].worker->snapshot();
+        ProcessorSnapshot s = receivers_[i].work();
         s.id = receivers_[i].id;
         s.queue_batches = static_cast<uint64_t>(receivers_[i].owing);
         s.lag = lag_of(i);
@@ -350,7 +355,8 @@ void PollLoop::shut_down() {
     source_.close(kCloseTimeout);
     // Without a deadline on purpose: a worker that hangs in a system call holds memory and a lock of ours; the process's own deadline
     // ends that, nothing else can.
-    while (stopped_workers_ < workers_.size()) wait_for([&] { return stopped_workers_ == workers_.size(); }, Clock::now() + kCloseTimeout);
+    const auto all_ended = [&] { return std::ranges::all_of(receivers_, &Receiver::ended); };
+    while (!all_ended()) wait_for(all_ended, Clock::now() + kCloseTimeout);
     publish();
 }
 

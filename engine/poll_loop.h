@@ -2,7 +2,8 @@
 // partitions and decides commits; workers are reached through lanes, heard through acks, and one doorbell wakes it for everything.
 //
 // Each partition is read once for all processors that share; one that would hold the others up stops sharing and is fed from a cursor of its
-// own until it has caught up (poll_loop_behind.cc). Of one processor, none of this exists.
+// own until it has caught up (poll_loop_behind.cc). Of one processor, none of this exists. One that is not required and fails for good is
+// made anew after a while (poll_loop_best_effort.cc).
 //
 // Nothing here waits without a deadline: a rebalance waits for sinks up to drain_timeout, a question to the broker up to kAskTimeout.
 // Thread: poll
@@ -21,6 +22,7 @@
 #include "engine/batch_pool.h"
 #include "engine/cursor.h"
 #include "engine/health_board.h"
+#include "engine/poll_loop_options.h"
 #include "engine/receiver.h"
 #include "engine/snapshot_board.h"
 #include "engine/source.h"
@@ -28,25 +30,6 @@
 #include "engine/worker.h"
 
 namespace fetcher {
-
-struct PollLoopOptions {
-    std::string consumer_id;
-    std::string group;
-    std::string topic;
-    std::string topic_id;
-    bool latest = false;
-    int32_t partitions = INT32_MAX;  // of the topic when it was found; `latest` is about them: all of a later one has come since
-    std::chrono::milliseconds commit_interval{1'000};
-    std::chrono::milliseconds drain_timeout{8'000};
-    std::vector<std::string> processor_ids;  // one per worker
-    std::vector<bool> required;              // by worker, at least one; empty: all
-    Cursor::MakeSource make_cursor_source;   // needed where there are several workers
-    // How long a worker may keep the others waiting, before it stops sharing, without giving anything back; in one partition although
-    // it works for others; with more of a backlog than memory has room for.
-    std::chrono::milliseconds stuck_after{1'000};
-    std::chrono::milliseconds stuck_partition_after{10'000};
-    std::chrono::milliseconds backlogged_after{1'000};
-};
 
 class PollLoop final : private SourceEvents {
   public:
@@ -107,7 +90,12 @@ class PollLoop final : private SourceEvents {
     uint64_t backlog_bytes(size_t i) const;
     int64_t lag_of(size_t i) const;
     void tell_of_processors();
+    // one that is not required fails, and is made anew
     void give_up_on(size_t i, std::string why);
+    void put_off_renewal(Receiver& receiver, std::string why);
+    void count_lost(AssignedPartition& partition, size_t i);
+    void renew_failed(TimePoint now);
+    void renew(size_t i, TimePoint now);
     // partitions go
     void close_partitions(const std::vector<int32_t>& partitions, bool lost);
     // in between
@@ -134,7 +122,6 @@ class PollLoop final : private SourceEvents {
     size_t behind_ = 0;                        // shares that are
     bool unsettled_ = false;                   // some partition or share has not begun
     std::vector<std::future<void>> leaving_;   // cursors that are being destroyed
-    size_t stopped_workers_ = 0;
     int32_t drained_last_ = -1;  // partition: the next round begins after it
     PipelineSnapshot counters_;
     std::string failure_;

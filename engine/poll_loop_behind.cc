@@ -207,16 +207,4 @@ void PollLoop::tell_of_processors() {
     }
 }
 
-void PollLoop::give_up_on(size_t i, std::string why) {
-    Receiver& receiver = receivers_[i];
-    counters_.errors++;
-    if (receiver.failed()) return;
-    receiver.failure = std::move(why);
-    health_.clear_processor(receiver.id);
-    health_.set(Severity::degraded, "sink_failed",
-                receiver.failure + "; it is not required, so the others go on, and its records are dropped until the consumer is started again",
-                receiver.id);
-    spdlog::error("consumer {}: processor {}, which is not required, has failed: {}", options_.consumer_id, receiver.id, receiver.failure);
-}
-
 }  // namespace fetcher

@@ -61,7 +61,8 @@ void PollLoop::add_partition(int32_t p) {
     partition.shares.resize(receivers_.size());
     partition.patience = Clock::now() + kOpenWait;
     unsettled_ = true;
-    for (auto& receiver : receivers_) receiver.give({.kind = LaneItem::Kind::open, .assignment = partition.assignment});
+    for (auto& receiver : receivers_)
+        if (!receiver.failed()) receiver.give({.kind = LaneItem::Kind::open, .assignment = partition.assignment});
 }
 
 // Fills starts with every partition. One that cannot begin yet is assigned and not drained: begin_late() moves it.
@@ -134,10 +135,9 @@ void PollLoop::note_gaps(const std::vector<std::string>& gaps) {
 }
 
 // A processor comes to a partition that flows: at its own position, behind the others if need be. One that is not required begins where
-// they are. False after a failure of the consumer.
+// they are: what lies before that was read without it, and counted then. False after a failure of the consumer.
 bool PollLoop::join(AssignedPartition& partition, size_t i, const PartitionBounds& bounds) {
     Receiver& receiver = receivers_[i];
-    if (receiver.failed()) return true;
     StartQuestion question = question_of(partition, bounds);
     question.positions.push_back(partition.shares[i].position);
     const auto decision = decide_start(question);
@@ -145,19 +145,16 @@ bool PollLoop::join(AssignedPartition& partition, size_t i, const PartitionBound
         receiver.required ? fail(decision.error().reason) : give_up_on(i, decision.error().reason);
         return !receiver.required;
     }
-    note_gaps(decision->gaps);
-    int64_t offset = decision->begin.front();
-    if (!receiver.required && offset < partition.next_offset) {
-        receiver.dropped += static_cast<uint64_t>(partition.next_offset - offset);
-        offset = partition.next_offset;
-    }
-    begin_share(partition, i, offset);
+    if (receiver.required) note_gaps(decision->gaps);
+    const int64_t offset = decision->begin.front();
+    begin_share(partition, i, receiver.required ? offset : std::max(offset, partition.next_offset));
     return true;
 }
 
 void PollLoop::begin_share(AssignedPartition& partition, size_t i, int64_t offset) {
     receivers_[i].give({.kind = LaneItem::Kind::begin, .assignment = partition.assignment, .offset = offset});
     partition.tracker->durable(i, offset);
+    partition.shares[i].given.durable(offset);
     partition.shares[i].state = Share::State::sharing;
     if (offset < partition.next_offset) fall_behind(partition, i, offset);
 }
@@ -217,11 +214,12 @@ void PollLoop::close_partitions(const std::vector<int32_t>& partitions, bool los
         AssignedPartition& partition = it->second;
         partition.state = AssignedPartition::State::closing;
         partition.assignment->closing.store(true, std::memory_order_release);
-        partition.to_close = receivers_.size();
+        partition.to_close = static_cast<size_t>(std::ranges::count(receivers_, false, &Receiver::failed));
         partition.required_to_close = static_cast<size_t>(std::ranges::count(receivers_, true, &Receiver::required));
         for (size_t i = 0; i < receivers_.size(); i++) stop_reading_for(partition, i);
         if (lost) partition.assignment->revoked.store(true, std::memory_order_release);
-        for (auto& receiver : receivers_) receiver.give({.kind = LaneItem::Kind::close, .assignment = partition.assignment});
+        for (auto& receiver : receivers_)
+            if (!receiver.failed()) receiver.give({.kind = LaneItem::Kind::close, .assignment = partition.assignment});
         closing.push_back(&partition);
     }
     if (closing.empty()) return;
@@ -235,6 +233,8 @@ void PollLoop::close_partitions(const std::vector<int32_t>& partitions, bool los
     for (auto* partition : closing) partition->assignment->revoked.store(true, std::memory_order_release);
     for (auto& receiver : receivers_) receiver.worker->lane().wake();
     if (!lost) commit_dirty(true);
+    for (size_t i = 0; i < receivers_.size(); i++)
+        for (auto* partition : closing) count_lost(*partition, i);
     for (const int32_t p : partitions) partitions_.erase(p);
     // What stood in the way may have gone with them; a sink that is still stuck says so again at its next try.
     for (const auto& receiver : receivers_)

@@ -42,6 +42,15 @@ void Worker::start() {
     pthread_setname_np(thread_.native_handle(), name_.substr(0, 15).c_str());
 }
 
+void Worker::abandon() {
+    abandoned_.store(true, std::memory_order_release);
+    lane_.push({.kind = LaneItem::Kind::stop});
+}
+
+bool Worker::is_over(const Assignment& assignment) const {
+    return assignment.revoked.load(std::memory_order_acquire) || abandoned_.load(std::memory_order_acquire);
+}
+
 ProcessorSnapshot Worker::snapshot() const {
     ProcessorSnapshot now;
     now.records = metrics_.records.load(std::memory_order_relaxed);
@@ -72,10 +81,9 @@ bool Worker::refused(const Batch& batch, const std::vector<BadRecord>& bad) {
         acks_.push(Ack{.kind = Ack::Kind::failed, .processor = index_, .text = refusal(batch, bad)});
         return false;
     }
-    const auto& revoked = batch.assignment().revoked;
     Backoff backoff(policy_.retry);
     bool retried = false, kept = false;
-    while (!kept && !revoked.load(std::memory_order_acquire)) {
+    while (!kept && !is_over(batch.assignment())) {
         const auto done = policy_.dead_letters->keep(batch, bad, policy_.refuser);
         kept = done.has_value();
         if (kept) break;
@@ -83,7 +91,7 @@ bool Worker::refused(const Batch& batch, const std::vector<BadRecord>& bad) {
         const auto pause = backoff.next();
         count(metrics_.retries, 1);
         tell({.kind = Ack::Kind::retrying, .code = kDeadLetterBlocked, .text = done.error().reason, .next_try = wall_time_in(pause)});
-        for (const auto until = Clock::now() + pause; Clock::now() < until && !revoked.load(std::memory_order_acquire);)
+        for (const auto until = Clock::now() + pause; Clock::now() < until && !is_over(batch.assignment());)
             std::this_thread::sleep_for(std::min<Clock::duration>(kLook, until - Clock::now()));
     }
     if (retried) tell({.kind = Ack::Kind::recovered, .code = kDeadLetterBlocked});
@@ -186,7 +194,7 @@ bool Worker::handle(LaneItem& item) {
 }
 
 void Worker::open(PendingOpen pending) {
-    if (broken_ || pending.assignment->revoked) return;
+    if (broken_ || is_over(*pending.assignment)) return;
     auto position = guarded_open(pending.assignment);
     if (position) {
         push({.kind = Ack::Kind::opened, .assignment = pending.assignment, .position = std::move(*position)});
@@ -260,7 +268,7 @@ void Worker::write(Batch* batch) {
 }
 
 std::optional<Outcome::Kind> Worker::deliver(const Batch& batch, size_t first) {
-    if (broken_) return std::nullopt;
+    if (broken_ || abandoned_) return std::nullopt;
     auto outcome = persist(batch.assignment(), [&] { return processor_->write(batch, first); });
     if (outcome && outcome->kind == Outcome::Kind::bad && policy_.dead_letters) outcome = deliver_without_bad(batch, std::move(outcome->bad));
     if (!outcome) return std::nullopt;
@@ -307,7 +315,7 @@ void Worker::close(const std::shared_ptr<Assignment>& assignment) {
 }
 
 void Worker::flush(const Assignment& assignment) {
-    if (broken_) return;
+    if (broken_ || abandoned_) return;
     if (const auto outcome = persist(assignment, [&] { return processor_->flush(); })) accept(*outcome, nullptr);
 }
 
@@ -315,7 +323,7 @@ template <class Call>
 std::optional<Outcome> Worker::persist(const Assignment& assignment, Call&& call) {
     Backoff backoff(policy_.retry);
     bool retried = false;
-    while (!assignment.revoked.load(std::memory_order_acquire)) {
+    while (!is_over(assignment)) {
         Outcome outcome = guarded(call);
         if (outcome.kind != Outcome::Kind::retry) {
             if (retried) recovered();
@@ -337,7 +345,7 @@ bool Worker::wait_for_retry(const Assignment& assignment, std::chrono::milliseco
     // The poll thread rings the lane when it revokes an assignment; other rings (new items) only make it look again.
     const auto until = Clock::now() + pause;
     while (Clock::now() < until) {
-        if (assignment.revoked.load(std::memory_order_acquire)) return false;
+        if (is_over(assignment)) return false;
         lane_.wait_until(until);
     }
     return true;

@@ -48,6 +48,8 @@ class Worker final : public Acks {
 
     void start();
     Lane& lane() { return lane_; }
+    // Ends it without the consumer: nothing is written any more, and what it waits for it waits for no longer. The lane is told to stop. Thread: poll
+    void abandon();
     ProcessorSnapshot snapshot() const;  // id, type and queue are the caller's to fill in. Thread: any
     // A dead letter is the whole record.
     RecordParts parts() const { return policy_.dead_letters ? RecordParts{true, true} : processor_->parts(); }
@@ -85,6 +87,8 @@ class Worker final : public Acks {
     template <class Call>
     std::optional<Outcome> persist(const Assignment& assignment, Call&& call);
     bool wait_for_retry(const Assignment& assignment, std::chrono::milliseconds pause);
+    // Whether nobody wants anything of it written any more.
+    bool is_over(const Assignment& assignment) const;
     bool accept(const Outcome& outcome, const Batch* batch);  // false after a fatal outcome: the worker is broken from then on
     void tell(Ack trouble);  // retrying or recovered
     bool patience_is_over();  // by the policy's give_up_after; a failure has just happened
@@ -105,6 +109,7 @@ class Worker final : public Acks {
     std::unordered_map<const Assignment*, int64_t> next_;  // below it the processor has everything
     std::vector<PendingOpen> pending_opens_;
     bool timer_retrying_ = false;
+    std::atomic<bool> abandoned_{false};
     bool broken_ = false;  // a fatal outcome was reported: nothing is written any more
     std::thread thread_;
 };

@@ -51,6 +51,11 @@ class FakeStore {
         const std::lock_guard lock(mutex_);
         refused_opens_ = times;
     }
+    // These fail for good.
+    void break_opens(int times) {
+        const std::lock_guard lock(mutex_);
+        broken_opens_ = times;
+    }
     // While corked, write() does not return.
     void cork() {
         const std::lock_guard lock(mutex_);
@@ -76,7 +81,20 @@ class FakeStore {
         held_partition_ = -1;
         for (const auto& deliver : held_) deliver();
         held_.clear();
+        held_back_.clear();
         changed_.notify_all();
+    }
+    // What is held is gone: its batches come back unwritten.
+    void forget_held() {
+        const std::lock_guard lock(mutex_);
+        held_.clear();
+        for (const auto& give_back : held_back_) give_back();
+        held_back_.clear();
+    }
+    // As a thread of the processor's own would tell it.
+    void fail_behind_its_back(const std::string& why) {
+        const std::lock_guard lock(mutex_);
+        acks_->failed({ErrorKind::fatal, why});
     }
     RecordParts parts;  // that it asks for
     bool keeps_position = true;
@@ -92,10 +110,13 @@ class FakeStore {
     Outcome write_answer_;
     int write_answers_ = 0;
     int refused_opens_ = 0;
+    int broken_opens_ = 0;
     bool corked_ = false;
     std::chrono::milliseconds time_{0};
     int32_t held_partition_ = -1;
     std::vector<std::function<void()>> held_;
+    std::vector<std::function<void()>> held_back_;
+    Acks* acks_ = nullptr;  // of the latest processor
 };
 
 class FakeSink final : public Processor {
@@ -105,9 +126,14 @@ class FakeSink final : public Processor {
     void bind(Acks& acks) override { acks_ = &acks; }
     Result<std::optional<Position>> open(const std::shared_ptr<Assignment>& assignment) override {
         const std::lock_guard lock(store_.mutex_);
+        store_.acks_ = acks_;
         if (store_.refused_opens_ > 0) {
             store_.refused_opens_--;
             return transient("the test's sink is locked");
+        }
+        if (store_.broken_opens_ > 0) {
+            store_.broken_opens_--;
+            return fatal("the test's sink is broken");
         }
         if (!store_.keeps_position) return std::nullopt;
         const auto it = store_.positions_.find(assignment->partition);
@@ -128,6 +154,7 @@ class FakeSink final : public Processor {
                 acks_->durable(batch.assignment_ptr(), batch.next_offset());
                 acks_->give_back(batch);
             });
+            store_.held_back_.push_back([this, &batch] { acks_->give_back(batch); });
             return Outcome::held();
         }
         keep(batch, first);

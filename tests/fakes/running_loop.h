@@ -36,6 +36,12 @@ class RunningLoop {
             options.processor_ids.push_back("p" + std::to_string(i));
             workers_.back()->start();
         }
+        options.renew_worker = [this, stores](size_t i) -> Result<std::unique_ptr<Worker>> {
+            if (renewals++ < refused_renewals) return fatal("the test has no new processor");
+            auto worker = std::make_unique<Worker>(static_cast<uint32_t>(i), "w", std::make_unique<FakeSink>(*stores[i]), acks_);
+            worker->start();
+            return worker;
+        };
         thread_ = std::thread([this, options] {
             MemoryBudget::Member member(budget_);
             {
@@ -94,6 +100,8 @@ class RunningLoop {
     FakeSource source;
     std::string failure;
     bool outdated = false;
+    std::atomic<int> renewals{0};  // that were asked for
+    std::atomic<int> refused_renewals{0};
 
   private:
     AckQueue acks_;

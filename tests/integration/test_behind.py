@@ -91,7 +91,8 @@ def test_a_slow_processor_with_more_backlog_than_memory_lets_the_others_go(clust
 
 @pytest.mark.timeout(120)
 def test_a_processor_that_is_not_required_holds_up_nothing_and_may_fail(cluster, group, make_server):
-    """Stuck: the file and the commits go on, what it misses is counted. Failed for good: the consumer is ACTIVE and says so."""
+    """Stuck: the file and the commits go on, what it misses is counted. Failed for good: the consumer is ACTIVE and says so, and it is opened again
+    by itself once that is mended."""
     server = make_server(binary=paths.TESTING_BINARY).start()
     topic = cluster.make_topic("extra", PARTITIONS)
     stream = Stream(cluster.servers, topic, PARTITIONS, size=1024)
@@ -101,14 +102,24 @@ def test_a_processor_that_is_not_required_holds_up_nothing_and_may_fail(cluster,
     stream.send(10_000)
     file_sink = {"processor_type": "file_sink", "config": {"file_path": file.path}}
     stuck = {"processor_type": "test_slow", "required": False, "config": {"cork_file": str(cork)}}
-    failing = {"processor_type": "test_slow", "required": False, "config": {"output_file": str(server.out / "missing" / "out.log")}}
-    consumer = server.create(cluster, topic, group, [], processor_configs=[file_sink, stuck, failing])
+    missing = server.out / "missing"
+    failing = {"processor_type": "test_slow", "required": False, "config": {"output_file": str(missing / "out.log")}}
+    consumer = server.create(cluster, topic, group, [], processor_configs=[file_sink, stuck, failing], restart={"initial": "200ms", "max": "1s"})
     file.wait_complete(30)
     file.wait_committed()
     seen = server.consumer(consumer)
     assert seen["status"] == "ACTIVE" and "sink_failed" in reasons(server, consumer), seen["health"]
     wait_until(lambda: processor(server, consumer, 2)["dropped"] == stream.total, 10, "all of the failed one's records are counted")
     assert 0 < processor(server, consumer, 1)["dropped"] < stream.total
+    reason = next(r for r in server.consumer(consumer)["health"]["reasons"] if r["code"] == "sink_failed")
+    assert reason["since"] and reason["next_try_at"], reason
     cork.unlink()
-    of_stuck = lambda: (lambda p: p["records"] + p["dropped"])(processor(server, consumer, 1))
-    wait_until(lambda: of_stuck() == stream.total, 20, lambda: f"each was written or counted: {of_stuck()} of {stream.total}")
+    accounted = lambda which: (lambda p: p["records"] + p["dropped"])(processor(server, consumer, which))
+    wait_until(lambda: accounted(1) == stream.total, 20, lambda: f"each was written or counted: {accounted(1)} of {stream.total}")
+    missing.mkdir()
+    wait_until(lambda: "sink_failed" not in reasons(server, consumer), 10, lambda: f"it is open again: {reasons(server, consumer)}")
+    without_it = stream.total
+    stream.send(1_000)
+    file.wait_complete(30)
+    wait_until(lambda: accounted(2) == stream.total, 20, lambda: f"each was written or counted: {accounted(2)} of {stream.total}")
+    assert processor(server, consumer, 2)["dropped"] == without_it, "it has all that came since"
