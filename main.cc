@@ -122,7 +122,9 @@ int run(const Settings& settings) {
     const ProcessorEnvironment environment{*instance_id, settings.file_sink_roots, settings.secrets_dir, settings.certificates_dir,
                                            (*folder)->path(), settings.forward_allow, settings.pin_threads};
     const ConsumerConfig config(registry, environment);
-    Reconciler reconciler(**store, make_pipeline_factory(registry, environment, budget));
+    Reconciler reconciler(**store, make_pipeline_factory(registry, environment, budget), {}, [&](const auto& consumers) {
+        for (const auto& type : registry.types()) type->forget_all_but(consumers, environment);
+    });
     ReplicaBoard replicas({*instance_id, host_name(), FETCHER_VERSION, iso_now()}, open_heartbeats(settings),
                           [&] { return reconciler.reports(); });
     ConsumerService service(**store, reconciler, config, replicas);
@@ -166,6 +168,10 @@ int run(const Settings& settings) {
     }
     replicas.stop();
     server.stop(kAnswerGrace);
+    if (letters.held_up()) {
+        spdlog::warn("stopped while the replay of a dead letter hangs in its sink");
+        ::_exit(0);
+    }
     spdlog::info("stopped");
     return 0;
 }

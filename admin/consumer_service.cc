@@ -16,9 +16,6 @@ constexpr int kMaxWaiting = 16;
 // How long a stop waits for the other replicas to have stopped too; one that is frozen counts as alive for longer.
 constexpr std::chrono::milliseconds kReplicaLimit{4'000};
 
-// How long a change waits for those before it.
-constexpr std::chrono::milliseconds kTurnLimit{3'000};
-
 // How often a start or stop tries to get in between the writes of others.
 constexpr int kAttempts = 5;
 
@@ -39,7 +36,7 @@ class ConsumerService::WriteTurn {
   public:
     explicit WriteTurn(ConsumerService& service) : service_(service) {
         std::unique_lock lock(service_.write_mutex_);
-        mine_ = service_.write_over_.wait_until(lock, std::chrono::steady_clock::now() + kTurnLimit, [&] { return !service_.writing_; });
+        mine_ = service_.write_over_.wait_until(lock, std::chrono::steady_clock::now() + service_.turn_limit_, [&] { return !service_.writing_; });
         if (mine_) service_.writing_ = true;
     }
     ~WriteTurn() {

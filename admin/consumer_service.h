@@ -64,8 +64,8 @@ struct RevisionPage {
 class ConsumerService {
   public:
     ConsumerService(ConfigStore& store, Reconciler& reconciler, const ConsumerConfig& config, ReplicaBoard& replicas,
-                    std::chrono::milliseconds wait_limit = std::chrono::seconds(10))
-        : store_(store), reconciler_(reconciler), config_(config), replicas_(replicas), wait_limit_(wait_limit) {}
+                    std::chrono::milliseconds wait_limit = std::chrono::seconds(10), std::chrono::milliseconds turn_limit = std::chrono::seconds(3))
+        : store_(store), reconciler_(reconciler), config_(config), replicas_(replicas), wait_limit_(wait_limit), turn_limit_(turn_limit) {}
 
     Answer<ConsumerView> create(const nlohmann::json& body);
     Answer<ConsumerView> get(const std::string& consumer_id);
@@ -111,6 +111,7 @@ class ConsumerService {
     const ConsumerConfig& config_;
     ReplicaBoard& replicas_;
     const std::chrono::milliseconds wait_limit_;
+    const std::chrono::milliseconds turn_limit_;  // how long a change waits for those before it
     std::atomic<int> waiting_{0};
     std::mutex write_mutex_;
     std::condition_variable write_over_;

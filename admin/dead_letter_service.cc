@@ -11,7 +11,6 @@
 #include "admin/kafka_properties.h"
 #include "admin/store_problem.h"
 #include "engine/iso_time.h"
-#include "engine/redelivery.h"
 #include "processors/dead_letter_destination.h"
 
 namespace fetcher {
@@ -23,9 +22,11 @@ namespace {
 
 constexpr milliseconds kReadLimit{4'000};
 constexpr milliseconds kReplayLimit{5'000};
-constexpr milliseconds kLetterLimit{5'000};
 constexpr int kMostAtOnce = 4;  // a cluster or sink that does not answer holds a thread for seconds; more are asked to come back
 constexpr size_t kReplayPage = 100;
+constexpr const char* kHeldUp =
+    "a record is held up in its sink, by a system call that does not return; see whether its disk or file system answers. It may still be delivered; until it "
+    "is let go, or the process is restarted, replays of this consumer are refused.";
 constexpr size_t kMostScanned = 1'000;  // letters that one replay call looks at
 
 tl::unexpected<Problem> bad_cursor() {
@@ -72,6 +73,8 @@ bool is_in(const std::set<std::string>& noted, const DeadLetter& letter) { retur
 tl::unexpected<Problem> busy() {
     return tl::unexpected<Problem>(Problem{503, "Too many questions about dead letters are under way.", {}, {{"Retry-After", "1"}}});
 }
+
+bool is_over(const std::future<Redelivery>& delivery) { return delivery.wait_for(milliseconds{0}) == std::future_status::ready; }
 
 // In a set for as long as it lives.
 class Turn {
@@ -154,7 +157,27 @@ const ProcessorSpec* DeadLetterService::processor_of(const StoredConsumer& consu
     return of_type == 1 ? only : nullptr;
 }
 
-bool DeadLetterService::deliver(const Opened& opened, const ProcessorSpec& spec, const DeadLetter& letter, ReplayReport& report) const {
+bool DeadLetterService::held_up() {
+    const std::lock_guard lock(mutex_);
+    return std::ranges::any_of(left_behind_, [](const auto& entry) { return !is_over(entry.second.done); });
+}
+
+bool DeadLetterService::settle_left_behind(const std::string& consumer_id) {
+    LeftBehind former;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = left_behind_.find(consumer_id);
+        if (found == left_behind_.end()) return true;
+        if (!is_over(found->second.done)) return false;
+        former = std::move(found->second);
+        left_behind_.erase(found);
+    }
+    // It may have been delivered after all. Where that cannot be noted it is delivered once more.
+    if (former.done.get().kind != Redelivery::Kind::not_now) (void)store_.mark_replayed(consumer_id, former.letter_id, iso_now());
+    return true;
+}
+
+bool DeadLetterService::deliver(const Opened& opened, const ProcessorSpec& spec, const DeadLetter& letter, ReplayReport& report) {
     const auto* type = registry_.find(spec.type);
     if (!type) {
         report.stopped_because = "this build does not know the processor type " + spec.type;
@@ -172,7 +195,17 @@ bool DeadLetterService::deliver(const Opened& opened, const ProcessorSpec& spec,
         return false;
     }
     const FailurePolicy policy{retry, opened.letters, {spec.id, spec.type, letter.replays + 1}};
-    const auto done = redeliver(letter, group, std::move(*processor), policy, steady_clock::now() + kLetterLimit);
+    // On a thread of its own, which has all that it needs: a sink that hangs in a system call is left to itself.
+    auto delivery = std::async(std::launch::async, [letter, group, made = std::move(*processor), policy, until = steady_clock::now() + limits_.letter]() mutable {
+        return redeliver(letter, group, std::move(made), policy, until);
+    });
+    if (delivery.wait_for(limits_.letter + limits_.break_off) != std::future_status::ready) {
+        report.stopped_because = kHeldUp;
+        const std::lock_guard lock(mutex_);
+        left_behind_[consumer.consumer_id] = {letter.id(), std::move(delivery)};
+        return false;
+    }
+    const auto done = delivery.get();
     if (done.kind == Redelivery::Kind::not_now) {
         report.stopped_because = done.reason;
         return false;
@@ -192,6 +225,7 @@ Answer<ReplayReport> DeadLetterService::replay(const std::string& consumer_id, c
     if (!question.within(kMostAtOnce)) return busy();
     const Turn turn(mutex_, replaying_, consumer_id);
     if (!turn.mine()) return problem(409, "A replay for consumer " + consumer_id + " is under way; wait for its answer.");
+    if (!settle_left_behind(consumer_id)) return problem(409, std::string("Of an earlier replay ") + kHeldUp);
     const auto opened = open(consumer_id);
     if (!opened) return tl::unexpected<Problem>(opened.error());
 

@@ -8,6 +8,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -19,6 +21,7 @@
 #include "admin/problem.h"
 #include "engine/dead_letter.h"
 #include "engine/dead_letters.h"
+#include "engine/redelivery.h"
 #include "processors/registry.h"
 
 namespace fetcher {
@@ -51,15 +54,23 @@ struct ReplayReport {
     std::string stopped_because;     // why it did not go on, for a person; empty: the time was over, or all is done
 };
 
+struct ReplayLimits {
+    std::chrono::milliseconds letter{5'000};    // for the delivery of one
+    std::chrono::milliseconds break_off{3'000};  // and for its sink to let go of it then
+};
+
 class DeadLetterService {
   public:
-    DeadLetterService(ConfigStore& store, const ProcessorRegistry& registry, const ProcessorEnvironment& environment)
-        : store_(store), registry_(registry), environment_(environment) {}
+    DeadLetterService(ConfigStore& store, const ProcessorRegistry& registry, const ProcessorEnvironment& environment, ReplayLimits limits = {})
+        : store_(store), registry_(registry), environment_(environment), limits_(limits) {}
 
     // Oldest first within a partition of the topic. cursor: empty, or an earlier page's.
     Answer<LetterPage> list(const std::string& consumer_id, size_t limit, const std::string& cursor);
-    // Letters that a replay makes are not for the same replay: it ends. Both: 503 while too many are under way.
+    // Letters that a replay makes are not for the same replay: it ends. Both: 503 while too many are under way. A delivery that its sink does not
+    // let go of (a system call that does not return) is left behind; replays of its consumer are refused until it is over.
     Answer<ReplayReport> replay(const std::string& consumer_id, const LetterFilter& filter, const std::string& cursor);
+    // Whether some is left behind: the destructor waits for it.
+    bool held_up();
 
   private:
     struct Opened {
@@ -70,14 +81,21 @@ class DeadLetterService {
     Answer<Opened> open(const std::string& consumer_id);
     const ProcessorSpec* processor_of(const StoredConsumer& consumer, const DeadLetter& letter) const;
     // False: not now, the report says why.
-    bool deliver(const Opened& opened, const ProcessorSpec& spec, const DeadLetter& letter, ReplayReport& report) const;
+    bool deliver(const Opened& opened, const ProcessorSpec& spec, const DeadLetter& letter, ReplayReport& report);
+    bool settle_left_behind(const std::string& consumer_id);  // false: it is not over
 
     ConfigStore& store_;
     const ProcessorRegistry& registry_;
     const ProcessorEnvironment& environment_;
+    const ReplayLimits limits_;
     std::atomic<int> asked_{0};  // that are under way
     std::mutex mutex_;
     std::set<std::string> replaying_;  // consumers
+    struct LeftBehind {
+        std::string letter_id;
+        std::future<Redelivery> done;
+    };
+    std::map<std::string, LeftBehind> left_behind_;  // by consumer
 };
 
 }  // namespace fetcher

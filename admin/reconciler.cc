@@ -19,8 +19,8 @@ constexpr milliseconds kDrainStep{5};
 
 }  // namespace
 
-Reconciler::Reconciler(ConfigStore& store, PipelineFactory factory, RestartPolicy policy)
-    : store_(store), factory_(std::move(factory)), policy_(policy) {}
+Reconciler::Reconciler(ConfigStore& store, PipelineFactory factory, RestartPolicy policy, Forget forget_all_but)
+    : store_(store), factory_(std::move(factory)), policy_(policy), forget_all_but_(std::move(forget_all_but)) {}
 
 Reconciler::~Reconciler() { stop(milliseconds{0}); }
 
@@ -180,10 +180,22 @@ bool Reconciler::step_all() {
         consumer->step(steady_clock::now());
         draining |= consumer->draining();
     }
-    std::lock_guard lock(mutex_);
-    std::erase_if(consumers_, [](const auto& entry) { return entry.second->gone(); });
-    if (adopted_) ready_ = true;
+    let_go_of_the_gone();
     return draining;
+}
+
+// As long as the store has not been read nobody is gone: what runs, and what is kept of it, stays.
+void Reconciler::let_go_of_the_gone() {
+    std::set<std::string> here, gone;
+    {
+        std::lock_guard lock(mutex_);
+        if (!adopted_) return;
+        for (const auto& [id, consumer] : consumers_) (consumer->gone() ? gone : here).insert(id);
+    }
+    if (forget_all_but_ && (!gone.empty() || !ready_)) forget_all_but_(here);
+    std::lock_guard lock(mutex_);
+    for (const auto& id : gone) consumers_.erase(id);
+    ready_ = true;
 }
 
 void Reconciler::drain_all(steady_clock::time_point deadline) {

@@ -9,9 +9,11 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -24,7 +26,10 @@ namespace fetcher {
 
 class Reconciler {
   public:
-    Reconciler(ConfigStore& store, PipelineFactory factory, RestartPolicy policy = {});
+    // Told which consumers there are, when that is first known and when one is gone: what is kept of others may go. Thread: its own
+    using Forget = std::function<void(const std::set<std::string>& consumers)>;
+
+    Reconciler(ConfigStore& store, PipelineFactory factory, RestartPolicy policy = {}, Forget forget_all_but = {});
     ~Reconciler();  // as stop(0)
     Reconciler(const Reconciler&) = delete;
     Reconciler& operator=(const Reconciler&) = delete;
@@ -61,11 +66,13 @@ class Reconciler {
     void run();
     void adopt();
     bool step_all();  // whether something drains
+    void let_go_of_the_gone();
     void drain_all(std::chrono::steady_clock::time_point deadline);
 
     ConfigStore& store_;
     const PipelineFactory factory_;
     const RestartPolicy policy_;
+    const Forget forget_all_but_;
     std::atomic<bool> ready_{false};
     std::chrono::milliseconds drain_timeout_{0};
     bool drained_ = true;

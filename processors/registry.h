@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,8 @@ class ProcessorType {
     // Touches neither disk nor network: that begins with Processor::open.
     virtual Result<std::unique_ptr<Processor>> make(const nlohmann::json& config, const ProcessorOwner& owner,
                                                     const ProcessorEnvironment& environment) const = 0;
+    // Removes what it has kept in data_dir of consumers that are none of these.
+    virtual void forget_all_but(const std::set<std::string>& /*consumers*/, const ProcessorEnvironment&) const {}
 };
 
 class ProcessorRegistry {

@@ -1,5 +1,9 @@
 #include "processors/streaming_forwarder_type.h"
 
+#include <filesystem>
+#include <regex>
+#include <system_error>
+
 #include "processors/crc32c.h"
 #include "processors/streaming_forwarder.h"
 
@@ -10,6 +14,8 @@ namespace {
 std::string memory_name(const ForwarderOptions& options, const ProcessorOwner& owner) {
     return owner.consumer_id + "-" + hex32(crc32c(owner.group + "\n" + owner.topic + "\n" + options.endpoint_url + "\n" + options.method));
 }
+
+std::string memory_folder(const ProcessorEnvironment& environment) { return environment.data_dir + "/kafka-fetcher.forwarder"; }
 
 }  // namespace
 
@@ -44,11 +50,23 @@ Result<std::unique_ptr<Processor>> StreamingForwarderType::make(const nlohmann::
     setup.server = address(o.endpoint_url);
     if (o.auth.kind == ForwarderAuth::Kind::oauth2) setup.token_server = address(o.auth.token_url);
     setup.secrets_dir = environment.secrets_dir;
-    if (!environment.data_dir.empty()) setup.memory_folder = environment.data_dir + "/kafka-fetcher.forwarder";
+    if (!environment.data_dir.empty()) setup.memory_folder = memory_folder(environment);
     setup.memory_name = memory_name(o, owner);
     setup.retry = owner.retry;
     setup.pin_threads = environment.pin_threads;
     return std::make_unique<StreamingForwarder>(std::move(setup));
+}
+
+// Their names are <consumer>-<8 hex digits>-<partition>; whatever else lies there is not ours to remove.
+void StreamingForwarderType::forget_all_but(const std::set<std::string>& consumers, const ProcessorEnvironment& environment) const {
+    if (environment.data_dir.empty()) return;
+    static const std::regex kName("(.+)-[0-9a-f]{8}-[0-9]+");
+    std::error_code ignored;  // what cannot be removed is tried again at the next start
+    for (std::filesystem::directory_iterator file(memory_folder(environment), ignored), end; file != end; file.increment(ignored)) {
+        const std::string name = file->path().filename();
+        std::smatch parts;
+        if (std::regex_match(name, parts, kName) && !consumers.contains(parts[1])) std::filesystem::remove(file->path(), ignored);
+    }
 }
 
 }  // namespace fetcher

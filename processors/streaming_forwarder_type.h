@@ -17,6 +17,7 @@ class StreamingForwarderType final : public ProcessorType {
     std::string claim(const nlohmann::json& config, const ProcessorOwner& owner, const ProcessorEnvironment& environment) const override;
     Result<std::unique_ptr<Processor>> make(const nlohmann::json& config, const ProcessorOwner& owner,
                                             const ProcessorEnvironment& environment) const override;
+    void forget_all_but(const std::set<std::string>& consumers, const ProcessorEnvironment& environment) const override;
 };
 
 }  // namespace fetcher

@@ -131,5 +131,33 @@ TEST_F(DeadLetterServiceTest, ThoseThatHangLeaveThreadsForOtherQuestions) {
     EXPECT_TRUE(service_.list("c", 10, ""));
 }
 
+TEST_F(DeadLetterServiceTest, ASinkThatDoesNotLetGoOfARecordHoldsUpNoAnswer) {
+    using std::chrono::milliseconds;
+    DeadLetterService service(*store_, registry_, environment_, {.letter = milliseconds(20), .break_off = milliseconds(20)});
+    create("c");
+    create("other");
+    add_letter("c", 7, kPast);
+    sink_.cork();
+    auto replay = std::async(std::launch::async, [&] { return service.replay("c", {}, ""); });
+    const bool answered = replay.wait_for(std::chrono::seconds(20)) == std::future_status::ready;
+    if (!answered) sink_.uncork();
+    const auto first = replay.get();
+    ASSERT_TRUE(answered);
+    ASSERT_TRUE(first);
+    EXPECT_EQ(first->delivered, 0U);
+    EXPECT_NE(first->stopped_because.find("held up"), std::string::npos) << first->stopped_because;
+    EXPECT_FALSE(first->next_cursor.empty());
+    EXPECT_TRUE(service.held_up());
+    EXPECT_EQ(service.replay("c", {}, "").error().status, 409) << "no second one piles up behind it";
+    EXPECT_TRUE(service.list("c", 10, ""));
+    EXPECT_TRUE(service.replay("other", {}, ""));
+    sink_.uncork();
+    while (service.held_up() && !HasFailure()) std::this_thread::sleep_for(milliseconds(1));
+    const auto later = service.replay("c", {}, "");
+    ASSERT_TRUE(later) << later.error().detail;
+    EXPECT_EQ(later->already_replayed, 1U) << "it was delivered after all, and that is noted";
+    EXPECT_EQ(sink_.rows().size(), 1U);
+}
+
 }  // namespace
 }  // namespace fetcher

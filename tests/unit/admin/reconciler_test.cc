@@ -213,5 +213,32 @@ TEST_F(ReconcilerTest, DoesNotWaitForEverForADrain) {
     EXPECT_FALSE(reconciler_.stop(milliseconds{50}));
 }
 
+TEST_F(ReconcilerTest, WhatIsKeptOfConsumersThatAreGoneMayGo) {
+    std::mutex mutex;
+    std::vector<std::set<std::string>> told;
+    Reconciler reconciler{*store_, pipelines_.factory(), {}, [&](const auto& consumers) {
+                              const std::lock_guard lock(mutex);
+                              told.push_back(consumers);
+                          }};
+    const auto store = [&](const std::string& id) {
+        StoredConsumer consumer;
+        consumer.consumer_id = id;
+        EXPECT_TRUE(store_->create(consumer));
+        reconciler.poke();
+    };
+    store("a");
+    reconciler.start();
+    EXPECT_TRUE(reconciler.wait_applied("a", 1, seconds{5}));
+    store("b");
+    EXPECT_TRUE(reconciler.wait_applied("b", 1, seconds{5}));
+    EXPECT_TRUE(store_->remove("a", std::nullopt));
+    reconciler.poke();
+    EXPECT_TRUE(reconciler.wait_gone("a", seconds{5}));
+    const std::lock_guard lock(mutex);
+    ASSERT_EQ(told.size(), 2U) << "at the start, and when one was gone";
+    EXPECT_EQ(told[0], std::set<std::string>{"a"});
+    EXPECT_EQ(told[1], std::set<std::string>{"b"});
+}
+
 }  // namespace
 }  // namespace fetcher
