@@ -43,8 +43,8 @@ void DeliveryQueue::open(const std::shared_ptr<Assignment>& assignment, std::uni
     if (memory) {
         const auto& last = memory->last();
         const bool another = !last.topic_id.empty() && !assignment->topic_id.empty() && last.topic_id != assignment->topic_id;
-        // A record that is sent by itself needs none, and must not get the ends of what was once sent together.
-        if (!another && options_.limits.max_records > 1) feed->ranges.remember(last.ends);
+        // Where records are sent one by one none is needed, and what was once sent together cannot be sent so again.
+        if (!another && !options_.singly) feed->ranges.remember(last.ends);
         feed->memory = std::move(memory);
     }
     const std::lock_guard lock(mutex_);
@@ -78,30 +78,26 @@ bool DeliveryQueue::wait_drained(milliseconds pause) {
     return is_done || revoked();
 }
 
-std::vector<size_t> DeliveryQueue::close(int32_t partition) {
+void DeliveryQueue::close(int32_t partition, const Abort& abort) {
     const std::lock_guard lock(mutex_);
     const auto found = feeds_.find(partition);
-    if (found == feeds_.end()) return {};  // its open() had not succeeded yet
+    if (found == feeds_.end()) return;  // its open() had not succeeded yet
     const auto feed = found->second;
     feeds_.erase(found);
     tell(*feed);
     note_recovery(*feed);
     feed->closed = true;
-    std::vector<size_t> busy;
     for (size_t i = 0; i < sending_.size(); i++)
-        if (sending_[i].feed == feed) busy.push_back(i);
+        if (sending_[i].feed == feed) abort(i);
     // A batch that is being sent is still read: its sender gives it back.
     if (feed->in_flight == 0) feed->ranges.drop([&](const Batch& batch) { give_back(batch); });
-    return busy;
 }
 
-std::vector<size_t> DeliveryQueue::overdue() const {
+void DeliveryQueue::abort_overdue(const Abort& abort) const {
     const std::lock_guard lock(mutex_);
     const auto now = Clock::now();
-    std::vector<size_t> late;
     for (size_t i = 0; i < sending_.size(); i++)
-        if (sending_[i].feed && now - sending_[i].since > options_.longest_request) late.push_back(i);
-    return late;
+        if (sending_[i].feed && now - sending_[i].since > options_.longest_request) abort(i);
 }
 
 bool DeliveryQueue::busy() const {
@@ -217,7 +213,7 @@ std::optional<DeliveryQueue::Job> DeliveryQueue::take(TimePoint now, size_t send
 
 // Before anything of a range goes out. False: it must wait. A single record is cut alike again without being remembered.
 bool DeliveryQueue::remember(Feed& feed, RecordRange& range, TimePoint now) {
-    if (!feed.memory || options_.limits.max_records == 1) return true;
+    if (!feed.memory || options_.singly) return true;
     const auto stored = feed.memory->store({feed.ranges.position(), feed.assignment->topic_id, feed.ranges.ends_under_way()});
     if (stored) return true;
     const auto pause = pause_after(range.tries);

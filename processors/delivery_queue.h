@@ -6,6 +6,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -33,6 +34,7 @@ class DeliveryQueue {
         std::chrono::milliseconds longest_request{0};  // after which a request is given up, whatever the library thinks
         std::string endpoint;                          // for people
         RetryPolicy retry;
+        bool singly = false;  // a request holds one record, whatever was sent before
     };
     // One request. The range does not change until finish() or retry().
     class Job {
@@ -56,10 +58,12 @@ class DeliveryQueue {
     void add(const Batch& batch, size_t first);
     // Waits until everything is delivered, or cannot be, or a partition was revoked, for `pause` at most. True: no need to wait on.
     bool wait_drained(std::chrono::milliseconds pause);
-    // Forgets the partition. Returns the senders that are busy with it.
-    std::vector<size_t> close(int32_t partition);
-    // Senders whose request takes longer than it may.
-    std::vector<size_t> overdue() const;
+    // Called under the lock, so that a sender has not gone on to another job; does not wait.
+    using Abort = std::function<void(size_t sender)>;
+    // Forgets the partition. Aborts the senders that are busy with it.
+    void close(int32_t partition, const Abort& abort);
+    // Aborts senders whose request takes longer than it may.
+    void abort_overdue(const Abort& abort) const;
     bool busy() const;
     void stop();       // next() returns nothing any more
     void drop_all();   // gives all batches back; no sender runs any more

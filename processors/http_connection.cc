@@ -43,6 +43,7 @@ class LibraryConnection final : public HttpConnection {
     explicit LibraryConnection(HttpServerAddress address) : address_(std::move(address)) {}
 
     HttpAnswer send(const OutgoingRequest& request) override {
+        if (std::chrono::steady_clock::now() - used_ >= address_.longest_idle) disconnect();
         const bool kept = client_ && client_->is_socket_open() != 0;
         auto answer = send_once(request, kept);
         const bool stale = kept && answer.kind == HttpAnswer::Kind::broken && !late_;
@@ -60,6 +61,11 @@ class LibraryConnection final : public HttpConnection {
     void rearm() override { aborted_.store(false); }
 
   private:
+    void disconnect() {
+        const std::lock_guard lock(mutex_);
+        client_.reset();
+    }
+
     HttpAnswer send_once(const OutgoingRequest& request, bool kept) {
         late_ = false;
         const auto begin = std::chrono::steady_clock::now();
@@ -98,8 +104,7 @@ class LibraryConnection final : public HttpConnection {
         try {
             done = client_->send(out, in, error);
         } catch (const std::exception& failure) {
-            const std::lock_guard lock(mutex_);
-            client_.reset();  // whatever state it is in
+            disconnect();  // whatever state it is in
             answer.kind = aborted_.load() ? HttpAnswer::Kind::aborted : HttpAnswer::Kind::broken;
             answer.trouble = failure.what();
             return end(std::move(answer));
@@ -137,6 +142,7 @@ class LibraryConnection final : public HttpConnection {
 
     HttpAnswer end(HttpAnswer answer) {
         sending_.store(false);
+        used_ = std::chrono::steady_clock::now();
         return answer;
     }
 
@@ -195,6 +201,7 @@ class LibraryConnection final : public HttpConnection {
     std::mutex mutex_;  // of client_, against abort()
     std::unique_ptr<httplib::Client> client_;
     std::string_view body_with_head_;  // of the request that is being sent
+    std::chrono::steady_clock::time_point used_{};  // last
     size_t tries_ = 0;
     bool late_ = false;
     std::atomic<bool> sending_{false};

@@ -46,6 +46,7 @@ struct HttpServerAddress {
     std::chrono::milliseconds request_timeout{30'000};  // of the whole request, connecting included
     std::string ca_file;                                // absolute; empty: the system's
     AddressRules rules;
+    std::chrono::milliseconds longest_idle{10'000};  // a kept connection that was not used for so long may be forgotten on the way: a new one is made
 };
 
 class HttpConnection {

@@ -12,7 +12,8 @@ constexpr std::chrono::milliseconds kTokenPatience{1'000};  // of a stop, or who
 DeliveryQueue::Options queue_options(const StreamingForwarder::Setup& setup) {
     const auto& o = setup.options;
     // Sending a body may outlast what the library's own timers see.
-    return {o.limits, o.max_in_flight, o.request_timeout + kLookInterval, o.method + " " + setup.server.url.shown(), setup.retry};
+    return {o.limits, o.max_in_flight, o.request_timeout + kLookInterval, o.method + " " + setup.server.url.shown(), setup.retry,
+            o.format.framing == BodyFormat::Framing::single};
 }
 
 }  // namespace
@@ -64,11 +65,11 @@ Outcome StreamingForwarder::flush() {
 }
 
 void StreamingForwarder::close(const Assignment& assignment) {
-    for (const size_t busy : queue_.close(assignment.partition)) senders_[busy]->abort();
+    queue_.close(assignment.partition, [&](size_t busy) { senders_[busy]->abort(); });
 }
 
 void StreamingForwarder::abort_overdue() {
-    for (const size_t late : queue_.overdue()) senders_[late]->abort();
+    queue_.abort_overdue([&](size_t late) { senders_[late]->abort(); });
 }
 
 std::optional<Clock::time_point> StreamingForwarder::wake_at() const { return next_look_; }

@@ -76,6 +76,29 @@ TEST_F(ForwardingAgain, WhatWasSentTogetherGoesRecordByRecordWhenThatIsAskedForM
     for (size_t i = 0; i < 3; i++) EXPECT_EQ(server_.all()[i + 1].body, std::to_string(i));
 }
 
+TEST_F(ForwardingAgain, WhatWasSentTogetherIsSentTogetherThoughRequestsMayHoldLessMeanwhile) {
+    ASSERT_TRUE(end_amid_a_request_of(3));
+    options_.limits.max_records = 1;
+    start();
+    open(p0_);
+    write(p0_, 0, 5);
+    EXPECT_TRUE(engine_.wait_durable(0, 5));
+    ASSERT_EQ(server_.all().size(), 4u);
+    EXPECT_EQ(server_.all()[1], server_.all()[0]);
+    EXPECT_EQ(server_.all()[2].key, p0_->consumer_id + "/topic/0/3-3");
+}
+
+TEST_F(ForwardingAgain, InAnotherFramingItIsTheSameRecordsUnderTheSameKey) {
+    ASSERT_TRUE(end_amid_a_request_of(3));
+    options_.format.framing = BodyFormat::Framing::json_array;
+    start();
+    open(p0_);
+    write(p0_, 0, 5);
+    EXPECT_TRUE(engine_.wait_durable(0, 5));
+    EXPECT_EQ(server_.all()[1].key, server_.all()[0].key);
+    EXPECT_EQ(server_.all()[1].body, "[0,1,2]");
+}
+
 TEST_F(ForwardingAgain, ATopicThatWasCreatedAnewIsNotCutAsTheOldOne) {
     ASSERT_TRUE(end_amid_a_request_of(3));
     start();

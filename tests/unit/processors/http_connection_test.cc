@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <string_view>
 #include <thread>
 
 namespace fetcher {
@@ -78,6 +80,52 @@ TEST(HttpConnectionTest, AnAbortCountsUntilItIsForgotten) {
     EXPECT_EQ(connection->send({"POST", {}, "x"}).kind, HttpAnswer::Kind::aborted);
     connection->rearm();
     EXPECT_EQ(connection->send({"POST", {}, "x"}).status, 204);
+}
+
+// Answers every request, on one connection after the other.
+class PatientServer {
+  public:
+    PatientServer() : listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof address;
+        EXPECT_EQ(::bind(listener_, reinterpret_cast<const sockaddr*>(&address), size), 0);
+        EXPECT_EQ(::listen(listener_, 1), 0);
+        EXPECT_EQ(::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size), 0);
+        url = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/";
+        thread_ = std::thread([this] {
+            for (int peer; (peer = ::accept(listener_, nullptr, nullptr)) >= 0; ::close(peer)) {
+                connections++;
+                const std::string_view answer = "HTTP/1.1 204 No Content\r\n\r\n";
+                for (char some[1024]; ::recv(peer, some, sizeof some, 0) > 0;)
+                    EXPECT_EQ(::send(peer, answer.data(), answer.size(), MSG_NOSIGNAL), static_cast<ssize_t>(answer.size()));
+            }
+        });
+    }
+    ~PatientServer() {
+        ::shutdown(listener_, SHUT_RDWR);
+        thread_.join();
+        ::close(listener_);
+    }
+    std::string url;
+    std::atomic<int> connections{0};
+
+  private:
+    const int listener_;
+    std::thread thread_;
+};
+
+TEST(HttpConnectionTest, AConnectionIsKeptUnlessItWasIdleForTooLong) {
+    PatientServer server;
+    const auto connections_of_three_requests = [&](std::chrono::milliseconds longest_idle) {
+        const int before = server.connections;
+        const auto connection = make_http_connection({.url = *parse_http_url(server.url), .longest_idle = longest_idle});
+        for (int i = 0; i < 3; i++) EXPECT_EQ(connection->send({"POST", {}, "x"}).status, 204);
+        return server.connections - before;
+    };
+    EXPECT_EQ(connections_of_three_requests(std::chrono::hours(1)), 1);
+    EXPECT_EQ(connections_of_three_requests(std::chrono::milliseconds(0)), 3) << "each had been idle for too long";
 }
 
 }  // namespace
