@@ -25,12 +25,20 @@ struct Share {
     };
     State state = State::opening;
     std::optional<Position> position;
+    LeaderEpoch last;                // of the last record below where it begins, or below `next`
     int in_lane = 0;                 // batches of the partition that it has not given back
     Clock::time_point heard{};       // when it last gave one back
     Clock::time_point blocking{};    // since when it alone keeps the others waiting; {}: it does not
     int64_t next = -1;               // behind: the first offset it has not been given
     bool more = true;                // behind: the cursor's queue may hold something although the doorbell is silent
     GivenRecords given;              // best effort
+};
+
+// Records from the offset `from` to below `end`, of one leader epoch.
+struct EpochSpan {
+    int64_t from = 0;
+    int64_t end = 0;
+    int32_t number = -1;
 };
 
 struct AssignedPartition {
@@ -53,6 +61,10 @@ struct AssignedPartition {
     // flowing
     std::optional<OffsetTracker> tracker;
     int64_t next_offset = -1;        // next to be drained for all who share
+    LeaderEpoch last;                // of the last record below that
+    LeaderEpoch highest;             // of the last record of who has more than all who share; looked at when that is passed
+    std::vector<EpochSpan> spans;    // of the records that are not committed yet, ascending
+    std::optional<LogCut> cut;       // found: it is to be opened anew
     bool more = true;                // the queue may hold something although the doorbell is silent
     int64_t commit_asked = -1;       // last offset sent to the broker
     int64_t committed = -1;          // last offset it acknowledged

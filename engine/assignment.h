@@ -7,7 +7,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "engine/leader_epoch.h"
 
 namespace fetcher {
 
@@ -18,6 +21,7 @@ struct Assignment {
     std::string topic_id;  // Kafka's, base64; empty where the broker does not tell
     int32_t partition = 0;
     uint64_t epoch = 0;  // rises with every assignment of the process
+    std::optional<LogCut> cut;  // the partition is opened anew because its log was cut: whom that concerns goes back to it
 
     // Set by the poll thread as soon as the partition is to be given up: an open() that still waits may give up waiting.
     std::atomic<bool> closing{false};

@@ -9,9 +9,11 @@
 
 namespace fetcher {
 
-void Batch::begin(const std::shared_ptr<Assignment>& assignment, int64_t first_offset) {
+void Batch::begin(const std::shared_ptr<Assignment>& assignment, int64_t first_offset, const LeaderEpoch& before) {
     assignment_ = assignment;
     first_offset_ = next_offset_ = first_offset;
+    epochs.before = before;
+    epochs.starts.clear();
     values_.clear();
     sides_.clear();
     index_.clear();
@@ -19,6 +21,7 @@ void Batch::begin(const std::shared_ptr<Assignment>& assignment, int64_t first_o
 
 void Batch::copy_without(const Batch& from, const std::vector<uint32_t>& left_out) {
     begin(from.assignment_, from.first_offset_);
+    epochs = from.epochs;
     auto skip = left_out.begin();
     for (uint32_t i = 0; i < from.size(); i++) {
         if (skip != left_out.end() && *skip == i) {
@@ -28,6 +31,15 @@ void Batch::copy_without(const Batch& from, const std::vector<uint32_t>& left_ou
         add(from.record(i));
     }
     set_next_offset(from.next_offset_);
+}
+
+LeaderEpoch Batch::leader_epoch(int64_t position) const {
+    const size_t below = position >= next_offset_ ? index_.size() : lower_bound(position);
+    if (below == 0) return epochs.before;
+    const int64_t last = index_[below - 1].offset;
+    for (auto start = epochs.starts.rbegin(); start != epochs.starts.rend(); ++start)
+        if (start->from <= last) return start->number < 0 ? LeaderEpoch{} : LeaderEpoch{start->number, last + 1};
+    return {};
 }
 
 void Batch::end() { assignment_.reset(); }

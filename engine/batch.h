@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/growing_buffer.h"
+#include "engine/leader_epoch.h"
 
 namespace fetcher {
 
@@ -55,8 +56,8 @@ class Record {
 class Batch {
   public:
     // --- filled by the poll thread -------------------------------------------------------------------------------------
-    // Begins a new life of the batch: empty, for `assignment` (outlives the batch's stay in the lanes), starting at first_offset.
-    void begin(const std::shared_ptr<Assignment>& assignment, int64_t first_offset);
+    // Begins a new life of the batch: empty, for `assignment` (outlives its stay in the lanes); `before`: of the last record below.
+    void begin(const std::shared_ptr<Assignment>& assignment, int64_t first_offset, const LeaderEpoch& before = {});
     // Copies a record in. Offsets rise strictly; gaps are normal. A null value is one with data()==nullptr and null==true.
     void add(int64_t offset, int64_t timestamp_ms, std::optional<std::string_view> value);
     // Copies a record of another batch in, with what is there of its key and headers.
@@ -64,10 +65,8 @@ class Batch {
     // Key and headers of the record added last.
     void add_key(std::optional<std::string_view> key);
     void add_header(std::string_view name, std::optional<std::string_view> value);
-    // Everything below next_offset has been read, also where no record was (compaction, transaction markers).
-    void set_next_offset(int64_t next_offset);
-    // A new life as a copy of `from` without the records at these ascending indices.
-    void copy_without(const Batch& from, const std::vector<uint32_t>& left_out);
+    void set_next_offset(int64_t next_offset);  // everything below has been read, also where no record was (compaction, transaction markers)
+    void copy_without(const Batch& from, const std::vector<uint32_t>& left_out);  // a new life as `from` without these, by ascending index
     void end();  // drops the reference to the assignment
 
     // --- read by the workers -------------------------------------------------------------------------------------------
@@ -79,18 +78,19 @@ class Batch {
     size_t size() const { return index_.size(); }
     bool empty() const { return index_.empty(); }
     Record record(size_t i) const { return Record(*this, i); }
+    // Of the last record below the position, here or before.
+    LeaderEpoch leader_epoch(int64_t position) const;
     // The index of the first record with an offset of at least `offset`; size() if there is none.
     size_t lower_bound(int64_t offset) const;
-    // Values of records [first, size()), each followed by '\n' (a tombstone is just the '\n'), contiguous.
-    std::string_view framed_values(size_t first) const;
+    std::string_view framed_values(size_t first) const;  // of records [first, size()), each followed by '\n' (a tombstone is just the '\n')
     // What records [first, end) take up here, their framing counted: of values alone, or with keys and headers. O(1).
     size_t bytes(size_t first, size_t end, bool with_sides) const;
-    // Sum of value bytes, without framing.
-    size_t value_bytes() const { return values_.size() - index_.size(); }
+    size_t value_bytes() const { return values_.size() - index_.size(); }  // their sum, without framing
     size_t filled_bytes() const { return values_.size() + sides_.size() + index_.size() * sizeof(Entry); }
     size_t capacity_bytes() const { return values_.capacity_bytes() + sides_.capacity_bytes() + index_.capacity() * sizeof(Entry); }
 
     void reserve(size_t value_bytes, size_t records);
+    EpochStarts epochs;   // noted where one begins, not for each record. Thread: poll, while it is filled
     int lanes_owing = 0;  // processors that have not given the batch back. Thread: poll
 
   private:

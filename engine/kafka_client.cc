@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <thread>
 
 #include "engine/ip_address.h"
 
@@ -112,6 +113,32 @@ KafkaPartitionList partition_list(const std::string& topic, const std::vector<in
     KafkaPartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
     for (const int32_t p : partitions) rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), p)->offset = offset;
     return list;
+}
+
+Result<void> seek_partitions(rd_kafka_t* client, const rd_kafka_topic_partition_list_t* list, std::chrono::milliseconds timeout) {
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
+    KafkaPartitionList left(rd_kafka_topic_partition_list_copy(list));
+    while (left->cnt > 0) {
+        const auto rest = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+        if (auto* error = rd_kafka_seek_partitions(client, left.get(), timeout_ms(std::max(rest, std::chrono::milliseconds(1))))) {
+            const std::string why = rd_kafka_error_string(error);
+            rd_kafka_error_destroy(error);
+            return transient("cannot go to the start offsets: " + why);
+        }
+        for (int i = left->cnt - 1; i >= 0; i--) {
+            auto& at = left->elems[i];
+            // That it is not fetched yet is one of several things that this says; it never is for long.
+            if (at.err == RD_KAFKA_RESP_ERR__STATE || at.err == RD_KAFKA_RESP_ERR__PREV_IN_PROGRESS) {
+                if (rest < std::chrono::milliseconds(1)) return transient(std::string("cannot go to the start offsets: ") + rd_kafka_err2str(at.err));
+                at.err = RD_KAFKA_RESP_ERR_NO_ERROR;
+                continue;
+            }
+            if (at.err) return transient("cannot go to offset " + std::to_string(at.offset) + ": " + rd_kafka_err2str(at.err));
+            rd_kafka_topic_partition_list_del_by_idx(left.get(), i);
+        }
+        if (left->cnt > 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return {};
 }
 
 void ask_topic(rd_kafka_t* client, const std::string& topic, int32_t broker, std::chrono::milliseconds timeout, rd_kafka_queue_t* queue) {

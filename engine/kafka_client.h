@@ -42,6 +42,10 @@ void for_each_header(const rd_kafka_message_t& message, Visit&& visit) {
     for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++) visit(name, value, size);
 }
 
+// Goes to the list's offsets, also in partitions that are only about to be fetched. Where an element has a leader epoch, librdkafka asks the broker about it
+// before it fetches, as it does not when the same is assigned. transient after the timeout.
+Result<void> seek_partitions(rd_kafka_t* client, const rd_kafka_topic_partition_list_t* list, std::chrono::milliseconds timeout);
+
 struct TopicDescription {
     std::vector<int32_t> partitions;  // empty: there is no such topic
     std::string topic_id;             // base64; empty where the broker does not tell

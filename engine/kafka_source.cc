@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <string_view>
 
 #include "engine/kafka_client.h"
@@ -15,6 +16,7 @@ constexpr std::string_view kCommitOfTopic = "topic=";
 
 // For so long questions may go unanswered; then a new client is of more use than this one, which looks for the brokers where they were.
 constexpr std::chrono::seconds kUnansweredLimit{15};
+constexpr std::chrono::seconds kSeekTimeout{2};
 
 bool cooperative(rd_kafka_t* client) {
     const char* protocol = rd_kafka_rebalance_protocol(client);
@@ -57,7 +59,9 @@ struct KafkaSource::Client {
     KafkaPartitionList list(const std::vector<PartitionStart>& starts) const {
         KafkaPartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(starts.size())));
         for (const auto& start : starts) {
-            rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), start.partition)->offset = start.offset;
+            auto* at = rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), start.partition);
+            at->offset = start.offset;
+            rd_kafka_topic_partition_set_leader_epoch(at, start.leader_epoch);
         }
         return list;
     }
@@ -266,8 +270,11 @@ Result<std::map<int32_t, PartitionBounds>> KafkaSource::bounds(const std::vector
         const auto& at = committed->elems[i];
         if (at.err) return transient(std::string("the group's committed offsets cannot be read: ") + rd_kafka_err2str(at.err));
         if (at.offset < 0) continue;
-        if (client_->is_of_this_topic(at)) bounds[at.partition].committed = at.offset;
-        else bounds[at.partition].committed_elsewhere = true;
+        auto& found = bounds[at.partition];
+        found.committed_elsewhere = !client_->is_of_this_topic(at);
+        if (found.committed_elsewhere) continue;
+        found.committed = at.offset;
+        found.committed_epoch = rd_kafka_topic_partition_get_leader_epoch(&at);
     }
     const auto read = [&](rd_kafka_queue_t* queue, int64_t PartitionBounds::*field) -> Result<void> {
         auto answer = await_event(queue, timeout);
@@ -306,6 +313,7 @@ void KafkaSource::assign(const std::vector<PartitionStart>& starts) {
     for (int i = 0; i < list->cnt; i++) {
         auto& at = list->elems[i];
         if (at.offset == kNotKnownYet) at.offset = first_known(at.partition);
+        rd_kafka_topic_partition_set_leader_epoch(&at, -1);  // asked about below, at one time alone
     }
     std::string refused;
     if (!client_->member || cooperative(client)) {
@@ -316,20 +324,23 @@ void KafkaSource::assign(const std::vector<PartitionStart>& starts) {
     } else if (const auto error = rd_kafka_assign(client, list.get())) {
         refused = rd_kafka_err2str(error);
     }
-    if (!refused.empty()) client_->events->on_trouble({SourceTrouble::Kind::fatal, "the assignment was refused: " + refused});
+    if (!refused.empty()) return client_->events->on_trouble({SourceTrouble::Kind::fatal, "the assignment was refused: " + refused});
+    std::vector<PartitionStart> asked;
+    std::ranges::copy_if(starts, std::back_inserter(asked), [](const auto& start) { return start.leader_epoch >= 0; });
+    if (const auto sought = seek_partitions(client, client_->list(asked).get(), kSeekTimeout); !sought)
+        client_->events->on_trouble({SourceTrouble::Kind::fatal, sought.error().reason});
+}
+
+void KafkaSource::restart(int32_t partition, const std::vector<PartitionStart>& all) {
+    if (client_->member && !cooperative(client_->handle.get())) return assign(all);  // as a whole or not at all
+    unassign({partition});
+    assign({*std::ranges::find(all, partition, &PartitionStart::partition)});
 }
 
 void KafkaSource::unassign(const std::vector<int32_t>& partitions) { client_->give_up(partitions); }
 
 Result<void> KafkaSource::seek(const PartitionStart& start, std::chrono::milliseconds timeout) {
-    const auto list = client_->list({start});
-    if (auto* error = rd_kafka_seek_partitions(client_->handle.get(), list.get(), timeout_ms(timeout))) {
-        const std::string why = rd_kafka_error_string(error);
-        rd_kafka_error_destroy(error);
-        return transient("cannot go to offset " + std::to_string(start.offset) + ": " + why);
-    }
-    if (list->elems[0].err) return transient(std::string("cannot go to the start offset: ") + rd_kafka_err2str(list->elems[0].err));
-    return {};
+    return seek_partitions(client_->handle.get(), client_->list({start}).get(), timeout);
 }
 
 void KafkaSource::commit_async(const std::vector<PartitionStart>& next_offsets) {

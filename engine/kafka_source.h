@@ -43,6 +43,7 @@ class KafkaSource final : public Source {
     std::unique_ptr<PartitionQueue> queue(int32_t partition) override;
     void assign(const std::vector<PartitionStart>& starts) override;
     void unassign(const std::vector<int32_t>& partitions) override;
+    void restart(int32_t partition, const std::vector<PartitionStart>& all) override;
     Result<void> seek(const PartitionStart& start, std::chrono::milliseconds timeout) override;
     void commit_async(const std::vector<PartitionStart>& next_offsets) override;
     Result<void> commit(const std::vector<PartitionStart>& next_offsets, std::chrono::milliseconds timeout) override;

@@ -41,6 +41,7 @@ PollLoop::End PollLoop::run(const std::atomic<bool>& stop) {
         source_.serve();
         serve_cursors();
         renew_failed(Clock::now());
+        go_back_to_cuts();
         begin_late();
         bool moved = drain_all();
         moved |= feed_those_behind();
@@ -180,21 +181,24 @@ bool PollLoop::drain_all() {
     return moved;
 }
 
-Batch* PollLoop::read(PartitionQueue& queue, const std::shared_ptr<Assignment>& assignment, int64_t from, RecordParts parts, bool only_one, bool& more) {
+Batch* PollLoop::read(PartitionQueue& queue, AssignedPartition& partition, int64_t from, LeaderEpoch& last, RecordParts parts, bool only_one, bool& more) {
     Batch* batch = pool_.try_take(only_one);
     if (!batch) return nullptr;
     const size_t capacity = batch->capacity_bytes();
-    batch->begin(assignment, from);
+    batch->begin(partition.assignment, from, last);
     const DrainResult drained = queue.drain(*batch, parts, BatchPool::kTargetBytes);
     pool_.account(batch, capacity);
     more = drained.more;
-    if (drained.error) fail("partition " + std::to_string(assignment->partition) + ": " + drained.error->reason);
+    if (drained.error) fail("partition " + std::to_string(partition.assignment->partition) + ": " + drained.error->reason);
+    if (drained.cut) partition.cut = drained.cut;
+    last = batch->leader_epoch(batch->next_offset());
     if (batch->next_offset() != from) return batch;
     pool_.put_unused(batch);
     return nullptr;
 }
 
 bool PollLoop::drain(AssignedPartition& partition) {
+    if (partition.cut) return false;
     bool only_one = true;
     RecordParts parts;  // keys and headers are copied only while somebody shares who wants them
     for (size_t i = 0; i < receivers_.size(); i++) {
@@ -206,13 +210,34 @@ bool PollLoop::drain(AssignedPartition& partition) {
         if (!has_room(partition, i)) return false;
         only_one &= receiver.owing == 0;
     }
-    Batch* batch = read(*partition.queue, partition.assignment, partition.next_offset, parts, only_one, partition.more);
+    Batch* batch = read(*partition.queue, partition, partition.next_offset, partition.last, parts, only_one, partition.more);
     if (!batch) return false;
+    note_epochs(partition, *batch);
+    if (partition.cut) {
+        pool_.put(batch);  // it is read again
+        return false;
+    }
     partition.next_offset = batch->next_offset();
     counters_.records += batch->size();
     counters_.bytes += batch->value_bytes();
     hand_over(batch, partition);
     return true;
+}
+
+// Once for a batch: with which epoch it may be committed, and whether it shows that somebody holds records which the log has no more.
+void PollLoop::note_epochs(AssignedPartition& partition, const Batch& batch) {
+    const auto& starts = batch.epochs.starts;
+    LeaderEpoch& highest = partition.highest;
+    for (size_t i = 0; i < starts.size(); i++) {
+        if (highest.is_known() && starts[i].from < highest.end && starts[i].number > highest.number && !partition.cut)
+            partition.cut = LogCut{std::max(starts[i].from, batch.first_offset()), highest.number};
+        const LeaderEpoch last = batch.leader_epoch(i + 1 < starts.size() ? starts[i + 1].from : batch.next_offset());
+        if (!last.is_known()) continue;
+        auto& spans = partition.spans;
+        if (spans.empty() || spans.back().number != last.number) spans.push_back({std::max(starts[i].from, batch.first_offset()), last.end, last.number});
+        spans.back().end = last.end;
+    }
+    if (batch.next_offset() >= highest.end) highest = {};
 }
 
 void PollLoop::hand_over(Batch* batch, AssignedPartition& partition) {
@@ -260,7 +285,10 @@ void PollLoop::commit_dirty(bool wait) {
         if (!partition.tracker || partition.tracker->watermark() == OffsetTracker::kUnknown) continue;
         if (partition.tracker->watermark() == (wait ? partition.committed : partition.commit_asked)) continue;
         partition.commit_asked = partition.tracker->watermark();
-        dirty.push_back({p, partition.commit_asked});
+        auto& spans = partition.spans;
+        std::erase_if(spans, [&](const EpochSpan& span) { return span.end < partition.commit_asked; });
+        const bool known = !spans.empty() && spans.front().from < partition.commit_asked;
+        dirty.push_back({p, partition.commit_asked, known ? spans.front().number : -1});
     }
     if (dirty.empty()) return;
     if (!wait) return source_.commit_async(dirty);
@@ -268,8 +296,8 @@ void PollLoop::commit_dirty(bool wait) {
 }
 
 void PollLoop::on_committed(const std::vector<PartitionStart>& offsets, const std::string& error) {
-    for (const auto& [p, offset] : offsets) {
-        if (const auto it = partitions_.find(p); it != partitions_.end()) it->second.committed = offset;
+    for (const auto& at : offsets) {
+        if (const auto it = partitions_.find(at.partition); it != partitions_.end()) it->second.committed = at.offset;
     }
     if (error.empty()) {
         counters_.commits++;

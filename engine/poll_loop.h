@@ -58,9 +58,8 @@ class PollLoop final : private SourceEvents {
     void wait_for(const std::function<bool()>& done, TimePoint deadline);
 
     // partitions come
-    void add_partition(int32_t partition);
-    void ask_bounds_and_begin(const std::vector<int32_t>& partitions, std::vector<PartitionStart>& starts,
-                              std::chrono::milliseconds timeout);
+    void add_partition(int32_t partition, std::optional<LogCut> cut = std::nullopt);
+    void ask_bounds_and_begin(const std::vector<int32_t>& partitions, std::vector<PartitionStart>& starts, std::chrono::milliseconds timeout);
     bool may_begin(const AssignedPartition& partition, TimePoint now) const;
     StartQuestion question_of(const AssignedPartition& partition, const PartitionBounds& bounds) const;
     bool begin(AssignedPartition& partition, const PartitionBounds& bounds, PartitionStart& start);
@@ -68,11 +67,13 @@ class PollLoop final : private SourceEvents {
     void begin_share(AssignedPartition& partition, size_t i, int64_t offset);
     void note_gaps(const std::vector<std::string>& gaps);
     void begin_late();
+    void go_back_to_cuts();
     // records flow
     bool drain_all();
     bool drain(AssignedPartition& partition);
-    // nullptr: no credit, or nothing new. `from` is where the batch begins.
-    Batch* read(PartitionQueue& queue, const std::shared_ptr<Assignment>& assignment, int64_t from, RecordParts parts, bool only_one, bool& more);
+    // nullptr: no credit, or nothing new. `from` is where the batch begins; `last`, of the record before, becomes that of its last one.
+    Batch* read(PartitionQueue& queue, AssignedPartition& partition, int64_t from, LeaderEpoch& last, RecordParts parts, bool only_one, bool& more);
+    void note_epochs(AssignedPartition& partition, const Batch& batch);
     bool has_room(const AssignedPartition& partition, size_t i) const;
     uint64_t most_bytes_owing() const;
     void hand_over(Batch* batch, AssignedPartition& partition);

@@ -49,6 +49,7 @@ bool PollLoop::let_stragglers_go(TimePoint now) {
             const auto silent = [&](TimePoint heard) { return now - std::max(share.blocking, heard); };
             const bool stuck = silent(receivers_[i].heard) >= options_.stuck_after || silent(share.heard) >= options_.stuck_partition_after;
             if (!stuck && (now - share.blocking < options_.backlogged_after || backlog_bytes(i) <= memory_.share_bytes())) continue;
+            share.last = partition.last;
             fall_behind(partition, i, partition.next_offset);
             any = true;
         }
@@ -115,9 +116,13 @@ bool PollLoop::feed(AssignedPartition& partition, size_t i) {
     Share& share = partition.shares[i];
     if (share.next < partition.next_offset) {
         auto* queue = receiver.cursor ? receiver.cursor->queue(partition.assignment->partition) : nullptr;
-        if (!queue || !share.more) return false;
-        Batch* batch = read(*queue, partition.assignment, share.next, receiver.parts, receiver.owing == 0, share.more);
+        if (!queue || !share.more || partition.cut) return false;
+        Batch* batch = read(*queue, partition, share.next, share.last, receiver.parts, receiver.owing == 0, share.more);
         if (!batch) return false;
+        if (partition.cut) {
+            pool_.put(batch);
+            return false;
+        }
         share.next = batch->next_offset();
         batch->lanes_owing = 0;
         give(batch, partition, i);
@@ -163,9 +168,10 @@ bool PollLoop::begin_reading_for(size_t i) {
             note_gaps({"partition " + std::to_string(p) + ": offsets " + std::to_string(share.next) + " to " + std::to_string(low - 1) +
                        " were removed from the log (retention) before processor " + receiver.id + ", which is behind, could take them"});
             share.next = low;
+            share.last = {};
         }
         share.more = true;
-        receiver.cursor->add({p, share.next});
+        receiver.cursor->add(start_behind(p, share.next, share.last));
     }
     return true;
 }

@@ -47,7 +47,7 @@ void PollLoop::on_assigned(const std::vector<int32_t>& partitions) {
     spdlog::info("consumer {}: {} partitions of {} assigned", options_.consumer_id, partitions.size(), options_.topic);
 }
 
-void PollLoop::add_partition(int32_t p) {
+void PollLoop::add_partition(int32_t p, std::optional<LogCut> cut) {
     FETCHER_INVARIANT(!partitions_.contains(p), "a partition is assigned once at a time");
     AssignedPartition& partition = partitions_[p];
     partition.assignment = std::make_shared<Assignment>();
@@ -57,6 +57,7 @@ void PollLoop::add_partition(int32_t p) {
     partition.assignment->topic_id = options_.topic_id;
     partition.assignment->partition = p;
     partition.assignment->epoch = next_epoch++;
+    partition.assignment->cut = cut;
     partition.queue = source_.queue(p);
     partition.shares.resize(receivers_.size());
     partition.patience = Clock::now() + kOpenWait;
@@ -95,10 +96,11 @@ bool PollLoop::may_begin(const AssignedPartition& partition, TimePoint now) cons
 
 StartQuestion PollLoop::question_of(const AssignedPartition& partition, const PartitionBounds& bounds) const {
     const int32_t p = partition.assignment->partition;
-    return {p, options_.topic_id, bounds, options_.latest && p < options_.partitions, partition.first_end.value_or(bounds.high), {}};
+    return {p, options_.topic_id, bounds, options_.latest && p < options_.partitions, partition.first_end.value_or(bounds.high), {},
+            partition.assignment->cut};
 }
 
-// False after a failure. start.offset is where reading begins.
+// False after a failure. `start` is where reading begins.
 bool PollLoop::begin(AssignedPartition& partition, const PartitionBounds& bounds, PartitionStart& start) {
     StartQuestion question = question_of(partition, bounds);
     std::vector<size_t> beginning;
@@ -116,11 +118,18 @@ bool PollLoop::begin(AssignedPartition& partition, const PartitionBounds& bounds
     }
     note_gaps(decision->gaps);
     partition.tracker.emplace(std::vector<int64_t>(receivers_.size(), OffsetTracker::kUnknown), std::move(required));
-    partition.next_offset = start.offset = decision->read_from;
+    partition.next_offset = decision->read_from;
+    partition.last = {};
+    for (size_t n = 0; n < beginning.size(); n++)
+        if (decision->begin[n] == decision->read_from && decision->last[n].end > partition.last.end) partition.last = decision->last[n];
+    start = start_behind(start.partition, decision->read_from, partition.last);
     partition.committed = partition.commit_asked = bounds.committed.value_or(-1);
     partition.asked_log_end = bounds.high;
     partition.state = AssignedPartition::State::flowing;
-    for (size_t n = 0; n < beginning.size(); n++) begin_share(partition, beginning[n], decision->begin[n]);
+    for (size_t n = 0; n < beginning.size(); n++) {
+        partition.shares[beginning[n]].last = decision->last[n];
+        begin_share(partition, beginning[n], decision->begin[n]);
+    }
     for (size_t i = 0; i < receivers_.size(); i++)
         if (partition.shares[i].state == Share::State::opened && !join(partition, i, bounds)) return false;
     return true;
@@ -147,6 +156,7 @@ bool PollLoop::join(AssignedPartition& partition, size_t i, const PartitionBound
     }
     if (receiver.required) note_gaps(decision->gaps);
     const int64_t offset = decision->begin.front();
+    partition.shares[i].last = decision->last.front();
     begin_share(partition, i, receiver.required ? offset : std::max(offset, partition.next_offset));
     return true;
 }
@@ -154,8 +164,10 @@ bool PollLoop::join(AssignedPartition& partition, size_t i, const PartitionBound
 void PollLoop::begin_share(AssignedPartition& partition, size_t i, int64_t offset) {
     receivers_[i].give({.kind = LaneItem::Kind::begin, .assignment = partition.assignment, .offset = offset});
     partition.tracker->durable(i, offset);
-    partition.shares[i].given.durable(offset);
-    partition.shares[i].state = Share::State::sharing;
+    Share& share = partition.shares[i];
+    share.given.durable(offset);
+    share.state = Share::State::sharing;
+    if (share.last.end > std::max(partition.next_offset, partition.highest.end)) partition.highest = share.last;
     if (offset < partition.next_offset) fall_behind(partition, i, offset);
 }
 
@@ -191,7 +203,33 @@ void PollLoop::begin_late() {
         }
         PartitionStart start{p, 0};
         if (!begin(partition, bounds->at(p), start)) return;
+        if (partition.assignment->cut) {
+            std::vector<PartitionStart> all;
+            for (const auto& [q, other] : partitions_) {
+                const bool flows = other.state == AssignedPartition::State::flowing;
+                all.push_back(q == p ? start : flows ? start_behind(q, other.next_offset, other.last) : PartitionStart{q, kNotKnownYet});
+            }
+            source_.restart(p, all);
+            continue;
+        }
         if (const auto sought = source_.seek(start, kBriefAskTimeout); !sought) return fail(sought.error().reason);
+    }
+}
+
+// Where a log was cut and has grown again: the partition is opened anew, and the sinks that hold what is gone go back to the cut.
+void PollLoop::go_back_to_cuts() {
+    for (const int32_t p : assigned()) {
+        const AssignedPartition& partition = partitions_.at(p);
+        if (!partition.cut || partition.state != AssignedPartition::State::flowing) continue;
+        const LogCut cut = *partition.cut;
+        const int64_t first_end = std::min(cut.offset, partition.first_end.value_or(cut.offset));
+        const std::string from = std::to_string(cut.offset);
+        note_gaps({"partition " + std::to_string(p) + ": the log was cut at offset " + from +
+                   " (a leader without the latest records took over, or a broker was restored from a backup) and has grown again; what it holds now is read from "
+                   "offset " + from + " on, and the former records from there on, which it has no more, stay where they were delivered"});
+        close_partitions({p}, false);
+        add_partition(p, cut);
+        partitions_.at(p).first_end = first_end;
     }
 }
 

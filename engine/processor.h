@@ -33,6 +33,7 @@ struct Position {
     // that had to fall back to its older slot). False: a higher committed offset tells what other members have delivered to sinks
     // of their own meanwhile, and delivery goes on there.
     bool authoritative = false;
+    LeaderEpoch last{};  // of the last record below next_offset, kept with it
 };
 
 // A record that can never be written.

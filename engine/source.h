@@ -20,6 +20,7 @@ constexpr int64_t kNotKnownYet = -1;  // as PartitionStart::offset in assign(): 
 struct PartitionStart {
     int32_t partition = 0;
     int64_t offset = 0;
+    int32_t leader_epoch = -1;  // of the last record below; the broker is asked whether the log below is still that one. -1: it is not
 };
 
 struct TopicInfo {
@@ -33,6 +34,7 @@ struct PartitionBounds {
     int64_t low = 0;                   // first offset of the log
     int64_t high = 0;                  // log end offset
     bool committed_elsewhere = false;  // what the group has committed is of a former topic of this name; then `committed` is empty
+    int32_t committed_epoch = -1;      // of the last record below `committed`
 };
 
 struct SourceTrouble {
@@ -62,6 +64,7 @@ class SourceEvents {
 struct DrainResult {
     bool more = false;           // the batch is full, the queue may not be empty
     std::optional<Error> error;  // of this partition; the source must be started anew
+    std::optional<LogCut> cut;   // of what was read; nothing more comes before a restart
 };
 
 // One partition's own queue. Not draining it is its backpressure.
@@ -88,6 +91,9 @@ class Source {
     virtual std::unique_ptr<PartitionQueue> queue(int32_t partition) = 0;  // before assign()
     virtual void assign(const std::vector<PartitionStart>& starts) = 0;
     virtual void unassign(const std::vector<int32_t>& partitions) = 0;
+    // Begins a partition anew that has come to an end with a cut, where `all`, every partition that is assigned, says; what of the others was not drained
+    // comes again from where it says.
+    virtual void restart(int32_t partition, const std::vector<PartitionStart>& all) = 0;
     virtual Result<void> seek(const PartitionStart& start, std::chrono::milliseconds timeout) = 0;
 
     virtual void commit_async(const std::vector<PartitionStart>& next_offsets) = 0;

@@ -20,30 +20,56 @@ int64_t first_of_new_topic(const StartQuestion& q, std::vector<std::string>& gap
     return q.bounds.low;
 }
 
-int64_t begin_without_position(const StartQuestion& q, std::vector<std::string>& gaps) {
-    const int64_t by_policy = q.latest ? std::clamp(q.first_end, q.bounds.low, q.bounds.high) : q.bounds.low;
-    if (q.bounds.committed_elsewhere) return first_of_new_topic(q, gaps);
-    if (!q.bounds.committed) return by_policy;
-    if (*q.bounds.committed > q.bounds.high) {
-        gaps.push_back(in_partition(q) + "the group's committed offset " + std::to_string(*q.bounds.committed) + " lies beyond the log's end " +
-                       std::to_string(q.bounds.high) + "; auto_offset_reset decides");
-        return by_policy;
-    }
-    return within_log(*q.bounds.committed, q, gaps);
+struct Begin {
+    int64_t offset = 0;
+    LeaderEpoch last{};
+};
+
+Begin before_cut(const Begin& begin, const StartQuestion& q) {
+    return q.cut && q.cut->concerns(begin.offset, begin.last) ? Begin{q.cut->offset} : begin;
 }
 
-Result<int64_t> begin_of(const Position& position, const StartQuestion& q, std::vector<std::string>& gaps) {
-    if (!position.topic_id.empty() && !q.topic_id.empty() && position.topic_id != q.topic_id) {
-        return first_of_new_topic(q, gaps);
+std::optional<Begin> committed(const StartQuestion& q) {
+    if (!q.bounds.committed) return std::nullopt;
+    const int64_t offset = *q.bounds.committed;
+    return before_cut({offset, q.bounds.committed_epoch < 0 ? LeaderEpoch{} : LeaderEpoch{q.bounds.committed_epoch, offset}}, q);
+}
+
+// Where the log has it. What the log has no more, of that it cannot be asked.
+Begin within_log(Begin begin, const StartQuestion& q, std::vector<std::string>& gaps) {
+    if (begin.last.end < q.bounds.low) begin.last = {};
+    begin.offset = within_log(begin.offset, q, gaps);
+    return begin;
+}
+
+Result<Begin> begin_without_position(const StartQuestion& q, std::vector<std::string>& gaps) {
+    const int64_t by_policy = q.latest ? std::clamp(q.first_end, q.bounds.low, q.bounds.high) : q.bounds.low;
+    if (q.bounds.committed_elsewhere) return Begin{first_of_new_topic(q, gaps)};
+    const auto found = committed(q);
+    if (!found) return Begin{by_policy};
+    if (found->offset > q.bounds.high) {
+        gaps.push_back(in_partition(q) + "the group's committed offset " + std::to_string(*q.bounds.committed) + " lies beyond the log's end " +
+                       std::to_string(q.bounds.high) + "; auto_offset_reset decides");
+        return Begin{by_policy};
     }
-    int64_t offset = position.next_offset;
-    if (!position.authoritative && q.bounds.committed && *q.bounds.committed <= q.bounds.high) offset = std::max(offset, *q.bounds.committed);
-    if (offset > q.bounds.high) {
-        return fatal(in_partition(q) + "the sink holds everything below offset " + std::to_string(offset) + ", but the log ends at " +
+    return within_log(*found, q, gaps);
+}
+
+Result<Begin> begin_of(const Position& position, const StartQuestion& q, std::vector<std::string>& gaps) {
+    if (!position.topic_id.empty() && !q.topic_id.empty() && position.topic_id != q.topic_id) return Begin{first_of_new_topic(q, gaps)};
+    Begin begin = before_cut({position.next_offset, position.last}, q);
+    if (const auto of_group = committed(q); of_group && of_group->offset <= q.bounds.high) {
+        // A commit that is further and yet of an earlier leader is of a log that was cut.
+        const bool outdated = of_group->last.is_known() && of_group->last.number < begin.last.number;
+        if (!position.authoritative && of_group->offset > begin.offset && !outdated) begin = *of_group;
+        else if (of_group->offset == begin.offset && !begin.last.is_known()) begin.last = of_group->last;
+    }
+    if (begin.offset > q.bounds.high) {
+        return fatal(in_partition(q) + "the sink holds everything below offset " + std::to_string(begin.offset) + ", but the log ends at " +
                      std::to_string(q.bounds.high) +
                      ": the log was truncated, or this is another topic of the same name. Use a new consumer_group to start anew");
     }
-    return within_log(offset, q, gaps);
+    return within_log(begin, q, gaps);
 }
 
 }  // namespace
@@ -51,13 +77,10 @@ Result<int64_t> begin_of(const Position& position, const StartQuestion& q, std::
 Result<StartDecision> decide_start(const StartQuestion& q) {
     StartDecision decision;
     for (const auto& position : q.positions) {
-        if (!position) {
-            decision.begin.push_back(begin_without_position(q, decision.gaps));
-            continue;
-        }
-        const auto begin = begin_of(*position, q, decision.gaps);
+        const auto begin = position ? begin_of(*position, q, decision.gaps) : begin_without_position(q, decision.gaps);
         if (!begin) return tl::unexpected(begin.error());
-        decision.begin.push_back(*begin);
+        decision.begin.push_back(begin->offset);
+        decision.last.push_back(begin->last);
     }
     const int64_t highest = *std::ranges::max_element(decision.begin);
     decision.read_from = highest;
@@ -66,6 +89,10 @@ Result<StartDecision> decide_start(const StartQuestion& q) {
     std::ranges::sort(decision.gaps);
     decision.gaps.erase(std::unique(decision.gaps.begin(), decision.gaps.end()), decision.gaps.end());
     return decision;
+}
+
+PartitionStart start_behind(int32_t partition, int64_t begin, const LeaderEpoch& last) {
+    return last.is_known() ? PartitionStart{partition, std::min(begin, last.end), last.number} : PartitionStart{partition, begin};
 }
 
 }  // namespace fetcher

@@ -35,6 +35,12 @@ std::optional<int64_t> next_of(const std::vector<StoredPosition>& stored, int32_
     return std::nullopt;
 }
 
+// {number, end, the position that it is told with}
+std::string epoch_at(const PositionMove& move, int64_t position) {
+    if (!move.last.is_known() || move.last.end > position) return "NULL::bigint[]";
+    return "ARRAY[" + std::to_string(move.last.number) + ", " + std::to_string(move.last.end) + ", " + std::to_string(position) + "]::bigint[]";
+}
+
 // Gives the transaction up, so that the connection can be used again. The first failure counts.
 tl::unexpected<DatabaseFailure> rolled_back(DatabaseConnection& connection, DatabaseFailure failure) {
     if (failure.kind == Kind::connection || failure.kind == Kind::stopped) return failed(std::move(failure));
@@ -114,15 +120,16 @@ std::string BlockTransaction::fence(const RowBlock& block) const {
         if (move.dropped) continue;
         values += (moves++ ? ", (" : "(") + std::to_string(move.assignment->partition) + ", " +
                   (move.from ? std::to_string(*move.from) : std::string("NULL")) + "::bigint, " + std::to_string(ends[m]) + "::bigint, " +
-                  quoted_literal(move.topic_id) + ")";
+                  quoted_literal(move.topic_id) + (table_.keeps_epochs ? ", " + epoch_at(move, ends[m]) : "") + ")";
     }
     const std::string target = quoted_literal(table_.target), group = quoted_literal(owner_.group), topic = quoted_literal(owner_.topic);
-    return "WITH given (partition, since, until, topic_id) AS (VALUES " + values + "), moved AS (UPDATE " + table_.positions +
-           " p SET next = g.until, updated_at = pg_catalog.now() FROM given g WHERE p.target = " + target +
+    const bool epochs = table_.keeps_epochs;
+    return std::string("WITH given (partition, since, until, topic_id") + (epochs ? ", leader_epoch" : "") + ") AS (VALUES " + values + "), moved AS (UPDATE " +
+           table_.positions + " p SET next = g.until, " + (epochs ? "leader_epoch = g.leader_epoch, " : "") + "updated_at = pg_catalog.now() FROM given g WHERE p.target = " + target +
            " AND p.consumer_group = " + group + " AND p.topic = " + topic +
            " AND p.partition = g.partition AND p.topic_id = g.topic_id AND p.next = g.since RETURNING 1), made AS (INSERT INTO " + table_.positions +
-           " (target, consumer_group, topic, partition, next, topic_id) SELECT " + target + ", " + group + ", " + topic +
-           ", g.partition, g.until, g.topic_id FROM given g WHERE g.since IS NULL ON CONFLICT DO NOTHING RETURNING 1) "
+           " (target, consumer_group, topic, partition, next, topic_id" + (epochs ? ", leader_epoch" : "") + ") SELECT " + target + ", " + group + ", " + topic +
+           ", g.partition, g.until, g.topic_id" + (epochs ? ", g.leader_epoch" : "") + " FROM given g WHERE g.since IS NULL ON CONFLICT DO NOTHING RETURNING 1) "
            "SELECT 1 / CASE WHEN (SELECT pg_catalog.count(*) FROM moved) + (SELECT pg_catalog.count(*) FROM made) = " +
            std::to_string(moves) + " THEN 1 ELSE 0 END";
 }

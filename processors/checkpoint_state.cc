@@ -11,8 +11,8 @@ constexpr uint64_t kVersion = 1;
 constexpr std::string_view kBegin = "{\"crc32c\":\"";
 constexpr std::string_view kNoCrc = "00000000";
 constexpr std::string_view kAfterCrc = "\",";
-// Room for numbers that grow: an offset may gain 18 digits, the fixed fields together less than 256, a rotation's name 300.
-constexpr size_t kGrowthPerPosition = 20;
+// Room for numbers that grow: an offset may gain 18 digits, a leader epoch 28 with its end, the fixed fields together less than 256, a rotation's name 300.
+constexpr size_t kGrowthPerPosition = 48;
 constexpr size_t kGrowthFixed = 1024;
 
 std::string body_of(const CheckpointState& state, bool with_none = false) {
@@ -28,6 +28,7 @@ std::string body_of(const CheckpointState& state, bool with_none = false) {
     json["rotations"] = state.rotations;
     json["rotating_to"] = state.rotating_to;
     json["positions"] = state.positions.to_json(with_none);
+    json["leader_epochs"] = state.positions.epochs_to_json(with_none);
     return json.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
 }
 
@@ -81,7 +82,7 @@ std::optional<CheckpointState> read_state(const nlohmann::json& json) {
     Reader tail(json["tail"]);
     tail.number("bytes", state.tail.bytes);
     tail.number("crc32c", state.tail.crc);
-    auto positions = Positions::from_json(json["positions"]);
+    auto positions = Positions::from_json(json["positions"], json.value("leader_epochs", nlohmann::json::object()));  // earlier versions have none
     if (!tail.ok() || !positions) return std::nullopt;
     state.positions = std::move(*positions);
     return state;

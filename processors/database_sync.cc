@@ -52,7 +52,7 @@ Result<std::optional<Position>> DatabaseSync::open(const std::shared_ptr<Assignm
 
 DatabaseResult<Standing> DatabaseSync::ask(const Assignment& assignment) {
     if (auto ready = set_up(); !ready) return failed(std::move(ready.error()));
-    return find_standing(*questions_, *table_, owner_, assignment.partition, assignment.topic_id);
+    return find_standing(*questions_, *table_, owner_, assignment);
 }
 
 // Connects, and the first time sees to the table and starts the writers.
@@ -133,7 +133,9 @@ std::optional<BadRecord> DatabaseSync::append(Partition& partition, Lane& lane, 
     }
     const int64_t to = bad ? batch.record(bad->index).offset() : i < batch.size() ? batch.record(i).offset() : batch.next_offset();
     if (partition.appended && to <= *partition.appended) return bad;  // the bad one alone, once more
-    block.move(block.move_of(partition.assignment, partition.stored, partition.topic_id)).to = to;
+    auto& step = block.move(block.move_of(partition.assignment, partition.stored, partition.topic_id));
+    step.to = to;
+    step.last = batch.leader_epoch(to);
     block.hold(held);
     partition.stored = partition.appended = to;
     return bad;

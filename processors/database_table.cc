@@ -58,7 +58,7 @@ std::string create_statement(const DatabaseSyncOptions& options) {
 std::string positions_statement(const std::string& quoted) {
     return "CREATE TABLE " + quoted +
            " (target text NOT NULL, consumer_group text NOT NULL, topic text NOT NULL, partition integer NOT NULL, next bigint NOT NULL, topic_id "
-           "text NOT NULL DEFAULT '', updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (target, consumer_group, topic, partition, topic_id)) "
+           "text NOT NULL DEFAULT '', leader_epoch bigint[], updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (target, consumer_group, topic, partition, topic_id)) "
            "WITH (fillfactor = 50)";
 }
 
@@ -82,6 +82,19 @@ DatabaseResult<void> renew_key(DatabaseConnection& connection, const std::string
     if (renewed) return {};
     if (renewed.error().sqlstate == "42501") renewed.error().words += "; let its owner run: " + statement;
     return failed(std::move(renewed.error()));
+}
+
+// And no column for the leader epoch. False: only their owner may add it, and then it is done without.
+DatabaseResult<bool> add_epochs(DatabaseConnection& connection, const std::string& positions) {
+    const auto found = connection.run("SELECT 1 FROM pg_catalog.pg_attribute WHERE attname = 'leader_epoch' AND NOT attisdropped AND attrelid = pg_catalog.to_regclass(" +
+                                      quoted_literal(positions) + ")");
+    if (!found) return failed(found.error());
+    if (!found->rows.empty()) return true;
+    const auto added = connection.run("SAVEPOINT epochs; ALTER TABLE " + positions + " ADD COLUMN leader_epoch bigint[]");
+    if (added) return true;
+    if (added.error().sqlstate != "42501") return failed(added.error());
+    if (auto back = connection.run("ROLLBACK TO SAVEPOINT epochs"); !back) return failed(back.error());
+    return false;
 }
 
 DatabaseResult<FoundTable> find_or_create(DatabaseConnection& connection, const DatabaseSyncOptions& options) {
@@ -182,6 +195,10 @@ DatabaseResult<DatabaseTable> DatabaseTable::prepare(DatabaseConnection& connect
         return refused(kPositions + std::string(" is unlogged: after a crash the positions would be gone but not the rows; ALTER TABLE … SET LOGGED"));
     } else if (auto renewed = renew_key(connection, table.positions); !renewed) {
         return failed(std::move(renewed.error()));
+    } else {
+        const auto keeps = add_epochs(connection, table.positions);
+        if (!keeps) return failed(keeps.error());
+        table.keeps_epochs = *keeps;
     }
     if (auto ended = connection.run("COMMIT"); !ended) return failed(std::move(ended.error()));
     return table;
@@ -200,17 +217,23 @@ DatabaseResult<std::vector<StoredPosition>> read_positions(DatabaseConnection& c
                                                            const std::vector<int32_t>& partitions) {
     std::string list;
     for (const int32_t partition : partitions) list += (list.empty() ? "" : ", ") + std::to_string(partition);
-    auto found = connection.run("SELECT partition, next, topic_id FROM " + table.positions + conditions(table, owner) + " AND partition IN (" + list +
+    const std::string epochs = table.keeps_epochs ? ", leader_epoch[1], leader_epoch[2], leader_epoch[3]" : "";
+    auto found = connection.run("SELECT partition, next, topic_id" + epochs + " FROM " + table.positions + conditions(table, owner) + " AND partition IN (" + list +
                                 ") ORDER BY updated_at DESC, topic_id");
     if (!found) return failed(std::move(found.error()));
     std::vector<StoredPosition> positions;
-    for (const auto& row : found->rows) positions.push_back({static_cast<int32_t>(number(row[0])), number(row[1]), row[2].value_or("")});
+    for (const auto& row : found->rows) {
+        auto& one = positions.emplace_back(static_cast<int32_t>(number(row[0])), number(row[1]), row[2].value_or(""));
+        // With the position that it is of: earlier versions, which may write beside this one, move that alone.
+        if (row.size() == 6 && row[5] && number(row[5]) == one.next) one.last = {static_cast<int32_t>(number(row[3])), number(row[4])};
+    }
     return positions;
 }
 
-DatabaseResult<Standing> find_standing(DatabaseConnection& connection, const DatabaseTable& table, const ProcessorOwner& owner, int32_t partition,
-                                       const std::string& topic_id) {
-    const auto rows = read_positions(connection, table, owner, {partition});
+DatabaseResult<Standing> find_standing(DatabaseConnection& connection, const DatabaseTable& table, const ProcessorOwner& owner, const Assignment& assignment) {
+    const int32_t partition = assignment.partition;
+    const std::string& topic_id = assignment.topic_id;
+    auto rows = read_positions(connection, table, owner, {partition});
     if (!rows) return failed(rows.error());
     if (rows->empty()) return Standing{std::nullopt, std::nullopt, topic_id};
     const auto of = [&](const std::string& id) { return std::ranges::find(*rows, id, &StoredPosition::topic_id); };
@@ -224,7 +247,15 @@ DatabaseResult<Standing> find_standing(DatabaseConnection& connection, const Dat
     // The same for every member of the group, and true even where the group has committed more: then the database has lost its tail.
     if (row != rows->end()) {
         const std::string id = topic_id.empty() ? row->topic_id : topic_id;
-        return Standing{Position{row->next, id, true}, row->next, id};
+        if (assignment.cut && assignment.cut->concerns(row->next, row->last)) {
+            const std::string to = std::to_string(assignment.cut->offset);
+            auto back = connection.run("UPDATE " + table.positions + " SET next = " + to + ", updated_at = pg_catalog.now()" + conditions(table, owner) + " AND partition = " +
+                                       std::to_string(partition) + " AND topic_id = " + quoted_literal(id) + " AND next = " + std::to_string(row->next));
+            if (!back) return failed(std::move(back.error()));
+            row->next = assignment.cut->offset;
+            row->last = {};
+        }
+        return Standing{Position{row->next, id, true, row->last}, row->next, id};
     }
     // Of a topic that was there before: the engine sees by its id that this one is read from its first record on.
     return Standing{Position{rows->front().next, rows->front().topic_id, true}, std::nullopt, topic_id};

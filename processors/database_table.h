@@ -20,6 +20,7 @@ struct DatabaseTable {
     std::string target;     // as position rows name the table: schema.table
     RowShape shape;
     std::vector<std::string> key_columns;
+    bool keeps_epochs = true;  // fetcher_positions has the column for it; not where an earlier version made it and its owner is somebody else
 
     // Leaves the connection within a transaction where it fails: close it then.
     static DatabaseResult<DatabaseTable> prepare(DatabaseConnection& connection, const DatabaseSyncOptions& options);
@@ -29,6 +30,7 @@ struct StoredPosition {
     int32_t partition = 0;
     int64_t next = 0;
     std::string topic_id;
+    LeaderEpoch last{};
 };
 
 // Rows of fetcher_positions are keyed by table, group, topic, partition and topic id. By the id, and not only fenced by it: topics of one name
@@ -44,8 +46,7 @@ struct Standing {
     std::optional<int64_t> stored;     // nullopt: there is no row yet
     std::string topic_id;
 };
-// topic_id: Kafka's, empty where it is not known.
-DatabaseResult<Standing> find_standing(DatabaseConnection& connection, const DatabaseTable& table, const ProcessorOwner& owner, int32_t partition,
-                                       const std::string& topic_id);
+// Where the log was cut and the row stands behind that, the row goes back.
+DatabaseResult<Standing> find_standing(DatabaseConnection& connection, const DatabaseTable& table, const ProcessorOwner& owner, const Assignment& assignment);
 
 }  // namespace fetcher

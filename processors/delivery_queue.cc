@@ -43,8 +43,9 @@ void DeliveryQueue::open(const std::shared_ptr<Assignment>& assignment, std::uni
     if (memory) {
         const auto& last = memory->last();
         const bool another = !last.topic_id.empty() && !assignment->topic_id.empty() && last.topic_id != assignment->topic_id;
+        const bool gone = assignment->cut && last.next_offset > assignment->cut->offset;
         // Where records are sent one by one none is needed, and what was once sent together cannot be sent so again.
-        if (!another && !options_.singly) feed->ranges.remember(last.ends);
+        if (!another && !gone && !options_.singly) feed->ranges.remember(last.ends);
         feed->memory = std::move(memory);
     }
     const std::lock_guard lock(mutex_);

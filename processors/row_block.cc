@@ -17,7 +17,7 @@ uint32_t RowBlock::move_index(const Assignment& assignment) const {
 
 uint32_t RowBlock::move_of(const std::shared_ptr<Assignment>& assignment, std::optional<int64_t> from, const std::string& topic_id) {
     const uint32_t index = move_index(*assignment);
-    if (index == moves_.size()) moves_.push_back({assignment, from, from.value_or(0), topic_id, false});
+    if (index == moves_.size()) moves_.push_back({assignment, from, from.value_or(0), topic_id, {}, false});
     return index;
 }
 

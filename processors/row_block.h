@@ -23,6 +23,7 @@ struct PositionMove {
     std::optional<int64_t> from;  // nullopt: there is no row yet
     int64_t to = 0;
     std::string topic_id;  // of its row
+    LeaderEpoch last{};    // of the last record below `to`
     bool dropped = false;  // given up: neither rows nor position are written
 };
 

@@ -69,7 +69,7 @@ Result<void> SinkFile::make_room_for(const std::shared_ptr<Assignment>& assignme
     return files_.checkpoint.grow_for(later);
 }
 
-void SinkFile::advance(Cursor& cursor, int64_t next_offset) {
+void SinkFile::advance(Cursor& cursor, int64_t next_offset, const Batch& batch) {
     if (next_offset <= cursor.next_offset) return;
     cursor.next_offset = next_offset;
     if (!cursor.stored) {
@@ -77,7 +77,7 @@ void SinkFile::advance(Cursor& cursor, int64_t next_offset) {
         advanced_.insert(a.partition);
         cursor.stored = &state_.positions.entry(a.group, a.topic, a.topic_id, a.partition);
     }
-    *cursor.stored = next_offset;
+    *cursor.stored = {next_offset, batch.leader_epoch(next_offset)};
     all_durable_ = false;
     if (!dirty_since_) dirty_since_ = calls_.now();
 }
@@ -95,10 +95,10 @@ Outcome SinkFile::write(const Batch& batch, size_t first) {
         if (auto ready = prepare_write(); !ready) return outcome_of(ready.error());
         const auto next = write_some(batch, at);
         if (!next) return outcome_of(next.error());
-        if (*next > at) advance(cursor, *next < batch.size() ? batch.record(*next).offset() : batch.next_offset());
+        if (*next > at) advance(cursor, *next < batch.size() ? batch.record(*next).offset() : batch.next_offset(), batch);
         at = *next;
     }
-    advance(cursor, batch.next_offset());
+    advance(cursor, batch.next_offset(), batch);
     if (!sync_due()) return Outcome::accepted();
     const auto requested = request_sync();
     if (requested || requested.error().kind == ErrorKind::transient) return Outcome::accepted();  // on_timer() tries again

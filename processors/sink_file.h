@@ -56,7 +56,7 @@ class SinkFile final : public SyncTarget {
     struct Cursor {
         std::shared_ptr<Assignment> assignment;
         int64_t next_offset = Positions::kNone;  // below it everything is in the file; kNone: nothing came yet
-        int64_t* stored = nullptr;               // in state_.positions, from the first record on
+        Positions::Entry* stored = nullptr;      // in state_.positions, from the first record on
     };
     // How far a rotation has come; from `announced` on nothing is appended until it is over.
     enum class Rotation { none, announced, renamed };
@@ -67,7 +67,7 @@ class SinkFile final : public SyncTarget {
     Result<void> prepare_write();
     Result<size_t> write_some(const Batch& batch, size_t first);  // returns the next record; may be `first` when it has to rotate
     Result<void> append_newline_if_missing();
-    void advance(Cursor& cursor, int64_t next_offset);
+    void advance(Cursor& cursor, int64_t next_offset, const Batch& batch);
 
     bool rotation_due() const;
     Result<void> rotate();

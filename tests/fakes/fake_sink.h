@@ -174,7 +174,9 @@ class FakeSink final : public Processor {
             const Record record = batch.record(i);
             store_.rows_.push_back({batch.partition(), record.offset(), std::string(record.value().value_or("<null>"))});
         }
-        store_.positions_[batch.partition()].next_offset = batch.next_offset();
+        auto& position = store_.positions_[batch.partition()];
+        position.next_offset = batch.next_offset();
+        position.last = batch.leader_epoch(batch.next_offset());
     }
 
     FakeStore& store_;

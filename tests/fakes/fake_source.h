@@ -26,6 +26,23 @@ class FakeSource final : public Source {
         log.end = offset + 1;
         doorbell_.ring();
     }
+    // From the log's end on records are of this leader epoch.
+    void lead(int32_t partition, int32_t epoch) {
+        const std::lock_guard lock(mutex_);
+        logs_[partition].epochs[logs_[partition].end] = epoch;
+    }
+    // What lies behind is gone; the next records are of another leader. Who reads behind it is told.
+    void cut(int32_t partition, int64_t offset, int32_t epoch) {
+        const std::lock_guard lock(mutex_);
+        auto& log = logs_[partition];
+        const int32_t before = log.epoch_below(log.end);
+        log.records.erase(log.records.lower_bound(offset), log.records.end());
+        log.epochs.erase(log.epochs.lower_bound(offset), log.epochs.end());
+        log.epochs[offset] = epoch;
+        log.end = offset;
+        if (log.position > offset) log.found_cut = LogCut{offset, before};
+        doorbell_.ring();
+    }
     void trim(int32_t partition, int64_t low) {
         const std::lock_guard lock(mutex_);
         logs_[partition].low = low;
@@ -38,6 +55,11 @@ class FakeSource final : public Source {
         const std::lock_guard lock(mutex_);
         const auto it = committed_.find(partition);
         return it == committed_.end() ? -1 : it->second;
+    }
+    int32_t committed_epoch(int32_t partition) const {
+        const std::lock_guard lock(mutex_);
+        const auto it = committed_epochs_.find(partition);
+        return it == committed_epochs_.end() ? -1 : it->second;
     }
     // Runs on the poll thread at its next serve().
     void script(std::function<void(SourceEvents&)> event) {
@@ -136,18 +158,25 @@ class FakeSource final : public Source {
         for (const int32_t p : partitions) {
             bounds[p] = {std::nullopt, logs_[p].low, logs_[p].end};
             if (const auto it = committed_.find(p); it != committed_.end()) bounds[p].committed = it->second;
+            if (const auto it = committed_epochs_.find(p); it != committed_epochs_.end()) bounds[p].committed_epoch = it->second;
         }
         return bounds;
     }
     std::unique_ptr<PartitionQueue> queue(int32_t partition) override { return std::make_unique<Queue>(*this, partition); }
     void assign(const std::vector<PartitionStart>& starts) override {
         const std::lock_guard lock(mutex_);
-        for (const auto& start : starts) logs_[start.partition].position = start.offset;
+        for (const auto& start : starts) {
+            logs_[start.partition].position = start.offset;
+            logs_[start.partition].found_cut = logs_[start.partition].cut_below(start);
+        }
     }
     void unassign(const std::vector<int32_t>&) override {}
+    void restart(int32_t, const std::vector<PartitionStart>& all) override { assign(all); }
     Result<void> seek(const PartitionStart& start, std::chrono::milliseconds) override {
         const std::lock_guard lock(mutex_);
+        if (logs_[start.partition].found_cut) return transient("a log that was cut is not fetched");
         logs_[start.partition].position = start.offset;
+        logs_[start.partition].found_cut = logs_[start.partition].cut_below(start);
         return {};
     }
     void commit_async(const std::vector<PartitionStart>& offsets) override {
@@ -175,6 +204,23 @@ class FakeSource final : public Source {
         int64_t low = 0;
         int64_t end = 0;
         int64_t position = 0;
+        std::map<int64_t, int32_t> epochs;  // by the first offset
+        std::optional<LogCut> found_cut;    // nothing more comes before a restart
+
+        int32_t epoch_below(int64_t offset) const {
+            const auto it = epochs.lower_bound(offset);
+            return it == epochs.begin() ? -1 : std::prev(it)->second;
+        }
+        // As a broker finds it.
+        std::optional<LogCut> cut_below(const PartitionStart& start) const {
+            for (const auto& [from, epoch] : epochs)
+                if (start.leader_epoch >= 0 && epoch > start.leader_epoch && from < start.offset) return LogCut{from, start.leader_epoch};
+            return std::nullopt;
+        }
+        void add(Batch& batch, int64_t offset, const std::string& value) const {
+            if (const int32_t epoch = epoch_below(offset + 1); epoch != batch.epochs.latest()) batch.epochs.starts.push_back({offset, epoch});
+            batch.add(offset, 1'000, value);
+        }
     };
     class Queue final : public PartitionQueue {
       public:
@@ -185,12 +231,14 @@ class FakeSource final : public Source {
             else source_.drained_without_keys_ = true;
             auto& log = source_.logs_[partition_];
             DrainResult result;
+            result.cut = log.found_cut;
+            if (result.cut) return result;
             for (auto it = log.records.lower_bound(log.position); it != log.records.end(); ++it) {
                 if (batch.filled_bytes() >= target_bytes) {
                     result.more = true;
                     break;
                 }
-                batch.add(it->first, 1'000, it->second);
+                if (it->first >= batch.next_offset()) log.add(batch, it->first, it->second);
                 log.position = it->first + 1;
                 source_.drained_++;
             }
@@ -220,11 +268,15 @@ class FakeSource final : public Source {
         }
         std::unique_ptr<PartitionQueue> queue(int32_t partition) override { return std::make_unique<CursorQueue>(*this, partition); }
         void assign(const std::vector<PartitionStart>& starts) override {
-            for (const auto& start : starts) positions_[start.partition] = start.offset;
+            for (const auto& start : starts) {
+                positions_[start.partition] = start.offset;
+                cuts_[start.partition] = from_.logs_[start.partition].cut_below(start);
+            }
         }
         void unassign(const std::vector<int32_t>& partitions) override {
             for (const int32_t p : partitions) positions_.erase(p);
         }
+        void restart(int32_t, const std::vector<PartitionStart>&) override {}
         Result<void> seek(const PartitionStart&, std::chrono::milliseconds) override { return {}; }
         void commit_async(const std::vector<PartitionStart>&) override { FETCHER_INVARIANT(false, "a cursor commits nothing"); }
         Result<void> commit(const std::vector<PartitionStart>&, std::chrono::milliseconds) override { return transient("a cursor commits nothing"); }
@@ -236,6 +288,7 @@ class FakeSource final : public Source {
         friend class FakeSource;
         FakeSource& from_;
         std::map<int32_t, int64_t> positions_;
+        std::map<int32_t, std::optional<LogCut>> cuts_;
     };
     class CursorQueue final : public PartitionQueue {
       public:
@@ -249,6 +302,8 @@ class FakeSource final : public Source {
             auto& log = from.logs_[partition_];
             DrainResult result;
             if (from.cursors_stopped_) return result;
+            result.cut = cursor_.cuts_[partition_];
+            if (result.cut) return result;
             if (position->second < log.low) {
                 result.error = transient("OFFSET_OUT_OF_RANGE").value();
                 return result;
@@ -258,7 +313,7 @@ class FakeSource final : public Source {
                     result.more = true;
                     break;
                 }
-                batch.add(it->first, 1'000, it->second);
+                if (it->first >= batch.next_offset()) log.add(batch, it->first, it->second);
                 position->second = it->first + 1;
                 from.drained_by_cursors_++;
             }
@@ -273,7 +328,10 @@ class FakeSource final : public Source {
     bool take_commit(const std::vector<PartitionStart>& offsets) {
         const std::lock_guard lock(mutex_);
         if (failing_commits_) return false;
-        for (const auto& at : offsets) committed_[at.partition] = at.offset;
+        for (const auto& at : offsets) {
+            committed_[at.partition] = at.offset;
+            committed_epochs_[at.partition] = at.leader_epoch;
+        }
         return true;
     }
     static void answer_commit(const std::vector<PartitionStart>& offsets, bool taken, SourceEvents& events) {
@@ -285,6 +343,7 @@ class FakeSource final : public Source {
     mutable std::mutex mutex_;
     std::map<int32_t, Log> logs_;
     std::map<int32_t, int64_t> committed_;
+    std::map<int32_t, int32_t> committed_epochs_;
     std::deque<std::function<void(SourceEvents&)>> events_;
     int failing_bounds_ = 0;
     bool failing_commits_ = false;

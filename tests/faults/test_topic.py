@@ -4,6 +4,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewPartitions
 
+from harness.http_server import HttpEndpoint
 from harness.waiting import wait_until
 
 
@@ -178,6 +179,67 @@ def test_a_log_that_was_truncated_is_refused_until_a_person_decides(make_server,
     # The remedy that it names.
     server.expect(200, "PUT", f"/api/consumers/{consumer}", {"consumer_group": group + "-anew"})
     wait_lines(server, consumer, file, values("kept", 100) + values("lost", 100) + values("kept", 100))
+
+
+@pytest.mark.timeout(240)
+def test_a_log_that_was_cut_and_has_grown_again_is_read_from_the_cut(make_server, own_broker, group, database):
+    """As after an unclean election of a leader, or with a broker that was restored from a backup. Three consumers are stopped meanwhile, two run and
+    see nothing until the log has grown past where they were. The other partition's log is not cut."""
+    topic = own_broker.make_topic("cut", 2)
+    server, other = make_server(servers_address=own_broker.servers).start(), make_server(servers_address=own_broker.servers).start()
+    bodies = HttpEndpoint()
+    stopped = [
+        server.create_file_sink(own_broker, topic, group + "-file", server.out / "file.log"),
+        server.create(own_broker, topic, group + "-table", [("database_sync", {"db_dsn": database.url})]),
+        server.create(own_broker, topic, group + "-http", [("streaming_forwarder", {"endpoint_url": bodies.url})]),
+    ]
+    running = [
+        other.create_file_sink(own_broker, topic, f"{group}-{strategy}", other.out / strategy, consumer={"partition_assignment_strategy": strategy})
+        for strategy in ("range", "cooperative-sticky")
+    ]
+    everywhere = [(server, consumer) for consumer in stopped] + [(other, consumer) for consumer in running]
+    has_table = lambda: database.value("SELECT to_regclass('kafka_messages')")
+    looks = (
+        lambda: lines(server.out / "file.log"),
+        lambda: [value.encode() for (value,) in database.query("SELECT value FROM kafka_messages ORDER BY ctid")] if has_table() else [],
+        lambda: [attempt.body for attempt in bodies.attempts],
+        lambda: lines(other.out / "range"),
+        lambda: lines(other.out / "cooperative-sticky"),
+    )
+
+    def wait_everywhere(first, second):
+        wanted = len(first) + len(second)
+        told = lambda: [where.consumer(consumer)["health"] for where, consumer in everywhere]
+        wait_until(lambda: all(len(look()) >= wanted for look in looks), 60, lambda: f"{[len(look()) for look in looks]} of {wanted}: {told()}")
+        for look in looks:
+            found = look()
+            assert [value for value in found if not value.startswith(b"other")] == first
+            assert [value for value in found if value.startswith(b"other")] == second
+
+    kept, lost, new, others = values("kept", 100), values("lost", 100), values("new", 250), values("other", 200)
+    send(own_broker, topic, kept)
+    send(own_broker, topic, others[:100], 1)
+    wait_everywhere(kept, others[:100])
+    with own_broker.losing(topic):
+        send(own_broker, topic, lost)
+        wait_everywhere(kept + lost, others[:100])
+        for consumer in stopped:
+            server.expect(200, "POST", f"/api/consumers/{consumer}/stop")
+        other.freeze()
+    send(own_broker, topic, new)
+    send(own_broker, topic, others[100:], 1)
+    for consumer in stopped:
+        server.expect(200, "POST", f"/api/consumers/{consumer}/start")
+    other.thaw()
+    wait_everywhere(kept + lost + new, others)
+    for where, consumer in everywhere:
+        wait_reason(where, consumer, "offset_gap", "partition 0", "cut at offset 100", "grown again")
+        assert where.consumer(consumer)["metrics"]["gaps"] == 1
+        where.expect(200, "POST", f"/api/consumers/{consumer}/restart")
+    assert all(where.log.read_text().count("cut at offset 100") == count for where, count in ((server, 3), (other, 2)))
+    send(own_broker, topic, [b"more"])
+    wait_everywhere(kept + lost + new + [b"more"], others)  # and nothing comes twice
+    bodies.close()
 
 
 # --- partitions ---------------------------------------------------------------------------------------------------------

@@ -194,6 +194,28 @@ class OwnBroker(Cluster):
         (self.folder / "data-before").rename(self.folder / "data")
         self.start()
 
+    @contextlib.contextmanager
+    def losing(self, topic):
+        """What is written to the topic within is lost afterwards, and the cluster, whose metadata stay, knows nothing of it: a broker that was restored from a backup."""
+        self.kill9()
+        before = self.folder / "before"
+        kept = [*self._logs_of(topic), *(self.folder / "data").glob("*-offset-checkpoint")]
+        before.mkdir()
+        for path in kept:
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, before / path.name)
+        self.start()
+        yield
+        self.kill9()
+        for path in self._logs_of(topic):
+            shutil.rmtree(path)
+        for path in before.iterdir():
+            path.rename(self.folder / "data" / path.name)
+        before.rmdir()
+        self.start()
+
+    def _logs_of(self, topic):
+        return [*(self.folder / "data").glob(f"{topic}-*")]
+
     def kill9(self):
         pid = int((self.folder / "kafka.pid").read_text())
         os.kill(pid, signal.SIGKILL)

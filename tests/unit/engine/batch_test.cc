@@ -86,5 +86,25 @@ TEST(BatchDeath, AbortsWhenOffsetsGoBack) {
     EXPECT_DEATH(batch.add(5, 0, "again"), "offset order");
 }
 
+TEST(Batch, TellsTheLeaderEpochOfTheLastRecordBelowAPosition) {
+    Batch batch;
+    batch.begin(std::make_shared<Assignment>(), 10, {3, 9});
+    EXPECT_EQ(batch.leader_epoch(10), (LeaderEpoch{3, 9})) << "an empty one keeps what came before it";
+    batch.epochs.starts = {{8, 3}, {14, 5}};
+    for (const int64_t offset : {10, 11, 14, 15}) batch.add(offset, 1, "x");
+    batch.set_next_offset(20);
+    EXPECT_EQ(batch.leader_epoch(10), (LeaderEpoch{3, 9}));
+    EXPECT_EQ(batch.leader_epoch(13), (LeaderEpoch{3, 12}));
+    EXPECT_EQ(batch.leader_epoch(14), (LeaderEpoch{3, 12}));
+    EXPECT_EQ(batch.leader_epoch(15), (LeaderEpoch{5, 15}));
+    EXPECT_EQ(batch.leader_epoch(20), (LeaderEpoch{5, 16}));
+    Batch copy;
+    copy.copy_without(batch, {3});
+    EXPECT_EQ(copy.leader_epoch(20), (LeaderEpoch{5, 15}));
+    batch.begin(std::make_shared<Assignment>(), 20);
+    batch.add(20, 1, "x");
+    EXPECT_FALSE(batch.leader_epoch(21).is_known());
+}
+
 }  // namespace
 }  // namespace fetcher

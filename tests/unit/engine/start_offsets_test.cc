@@ -108,5 +108,56 @@ TEST(StartOffsets, ACommitBeyondTheLogIsToldAndThePolicyDecides) {
     EXPECT_EQ(decision->gaps.size(), 1u);
 }
 
+// --- the leader epoch of the last record --------------------------------------------------------------------------------------
+
+Position read_to(int64_t offset, LeaderEpoch last, bool authoritative = false) { return {offset, "id-now", authoritative, last}; }
+
+TEST(StartOffsets, TellsWhatToAskTheBrokerAbout) {
+    const auto decision = decide_start(question({read_to(180, {4, 179}), at(190)}));
+    ASSERT_TRUE(decision);
+    EXPECT_EQ(decision->last, (std::vector<LeaderEpoch>{{4, 179}, {}}));
+    const auto start = start_behind(3, decision->read_from, decision->last.front());
+    EXPECT_EQ(start.offset, 179) << "behind the last record, whatever lies between that and the position";
+    EXPECT_EQ(start.leader_epoch, 4);
+    EXPECT_EQ(start_behind(3, 180, {}).offset, 180);
+    EXPECT_EQ(start_behind(3, 180, {}).leader_epoch, -1);
+}
+
+TEST(StartOffsets, TheGroupsEpochCountsWhereItsOffsetDoes) {
+    auto q = question({std::nullopt, at(150), read_to(120, {4, 120}), read_to(150, {4, 149})});
+    q.bounds.committed_epoch = 5;
+    EXPECT_EQ(decide_start(q)->last, (std::vector<LeaderEpoch>{{5, 150}, {5, 150}, {5, 150}, {4, 149}}));
+}
+
+TEST(StartOffsets, DoesNotAskAboutWhatTheLogHasNoMore) {
+    auto q = question({read_to(150, {4, 99}, true)});
+    EXPECT_FALSE(decide_start(q)->last.front().is_known());
+    q = question({read_to(90, {4, 90}, true)});
+    EXPECT_EQ(decide_start(q)->begin.front(), 100);
+    EXPECT_FALSE(decide_start(q)->last.front().is_known());
+}
+
+TEST(StartOffsets, WhereTheLogWasCutThoseWhoReadBehindItGoBack) {
+    auto q = question({read_to(180, {4, 180}), read_to(115, {3, 115}, true), read_to(190, {6, 190}), read_to(170, {}), read_to(210, {4, 210})});
+    q.bounds.committed = 180;
+    q.bounds.committed_epoch = 4;
+    q.cut = LogCut{120, 4};
+    const auto decision = decide_start(q);
+    ASSERT_TRUE(decision) << decision.error().reason;
+    EXPECT_EQ(decision->begin, (std::vector<int64_t>{120, 115, 190, 120, 120})) << "below it, and under a later leader, nothing is gone";
+    EXPECT_EQ(decision->last, (std::vector<LeaderEpoch>{{}, {3, 115}, {6, 190}, {}, {}}));
+    q.positions = {std::nullopt};
+    EXPECT_EQ(decide_start(q)->begin.front(), 120);
+}
+
+TEST(StartOffsets, ACommitOfALogThatWasCutDoesNotTakeASinkOverWhatItHasNotRead) {
+    auto q = question({read_to(130, {6, 130})});
+    q.bounds.committed = 180;
+    q.bounds.committed_epoch = 4;
+    EXPECT_EQ(decide_start(q)->read_from, 130);
+    q.bounds.committed_epoch = 6;
+    EXPECT_EQ(decide_start(q)->read_from, 180);
+}
+
 }  // namespace
 }  // namespace fetcher

@@ -18,7 +18,7 @@ class Checkpoint : public testing::Test {
         CheckpointState state;
         state.file = "f.log";
         state.length_bytes = length;
-        state.positions.entry("group", "topic", "id", 0) = static_cast<int64_t>(length);
+        state.positions.entry("group", "topic", "id", 0).next_offset = static_cast<int64_t>(length);
         return state;
     }
     Result<std::optional<CheckpointFile>> open() { return CheckpointFile::open(folder_, owner_); }
@@ -146,7 +146,7 @@ TEST_F(Checkpoint, GrowsWithoutLettingGoOfItsLockOrItsState) {
     ASSERT_TRUE(file.grow_for(large));
     EXPECT_TRUE(file.has_room_for(large));
     EXPECT_FALSE(open()) << "the lock is held";
-    for (int p = 0; p < 500; p++) large.positions.entry("group", "topic", "id", p) = INT64_MAX;
+    for (int p = 0; p < 500; p++) large.positions.entry("group", "topic", "id", p).next_offset = INT64_MAX;
     ASSERT_TRUE(file.store(large));
     EXPECT_TRUE(file.check_in_place());
 }

@@ -20,8 +20,8 @@ CheckpointState some_state() {
     state.begun_ms = 1'700'000'000'000;
     state.rotations = 3;
     state.rotating_to = "payments.1.log";
-    state.positions.entry("group", "topic", "id", 0) = 17;
-    state.positions.entry("group", "topic", "id", 1) = INT64_MAX;
+    state.positions.entry("group", "topic", "id", 0).next_offset = 17;
+    state.positions.entry("group", "topic", "id", 1) = {INT64_MAX, {7, 5}};
     return state;
 }
 
@@ -96,6 +96,16 @@ TEST(CheckpointState, RefusesOtherShapesUnderAValidCrc) {
     }
 }
 
+// As written before leader epochs were kept.
+TEST(CheckpointState, ReadsOneWithoutLeaderEpochs) {
+    const auto state = decode_slot(sealed(R"("version":1,"sequence":1,"file":"f","inode":1,"length_bytes":1,"content":"raw","begun_ms":1,"rotations":1,"rotating_to":"","tail":{"bytes":1,"crc32c":1},"positions":{"g":{"t":{"id":{"0":7}}}}})"));
+    ASSERT_TRUE(state && *state);
+    const auto position = (*state)->positions.find("g", "t", 0);
+    ASSERT_TRUE(position);
+    EXPECT_EQ(position->next_offset, 7);
+    EXPECT_EQ(position->last, LeaderEpoch{});
+}
+
 TEST(CheckpointState, SaysThatItIsOfANewerVersion) {
     const auto state = decode_slot(sealed("\"version\":2,\"anything\":{}}"));
     ASSERT_FALSE(state);
@@ -114,7 +124,7 @@ TEST(CheckpointState, ASlotHasRoomForWhateverItsNumbersGrowTo) {
         state.tail = {UINT32_MAX, UINT32_MAX};
         state.content = "ndjson zstd";
         state.rotating_to = std::string(255, 'r');
-        for (int p = 0; p < partitions; p++) state.positions.entry("group", "topic", "id", p) = INT64_MAX;
+        for (int p = 0; p < partitions; p++) state.positions.entry("group", "topic", "id", p) = {INT64_MAX, {INT32_MAX, INT64_MAX}};
         const auto slot = encode_slot(state, bytes);  // aborts if it does not fit
         EXPECT_EQ(**decode_slot(slot), state);
     }

@@ -96,6 +96,68 @@ TEST_F(DatabasePositions, TheKeyOfATableOfAnEarlierVersionIsRenewed) {
     EXPECT_EQ(positions(), (Lines{"A|7", "B|1"}));
 }
 
+// With the position that it is of: where another version has moved the row alone, it is not known.
+TEST_F(DatabasePositions, TheLeaderEpochIsKeptWithThePositionThatItIsOf) {
+    run("CREATE TABLE " + named("fetcher_positions") +
+        " (target text NOT NULL, consumer_group text NOT NULL, topic text NOT NULL, partition integer NOT NULL, next bigint NOT NULL, topic_id text NOT NULL "
+        "DEFAULT '', updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (target, consumer_group, topic, partition, topic_id)); INSERT INTO " +
+        named("fetcher_positions") + " VALUES ('" + named("messages") + "', 'group', 'topic', 4, 0, 'A')");
+    auto sink = make_sink("messages");
+    const auto first = of_topic("A");
+    EXPECT_EQ(sink->open(first).value()->last, LeaderEpoch{}) << "of an earlier version, to which the column is added";
+    Batch batch;
+    batch.begin(first, 0);
+    batch.epochs.starts = {{0, 3}};
+    batch.add(0, 1, "a");
+    batch.add(1, 1, "b");
+    batch.set_next_offset(5);
+    EXPECT_EQ(sink->write(batch, 0).kind, Kind::accepted);
+    EXPECT_EQ(flush(*sink).kind, Kind::durable);
+    first->revoked = true;
+    sink->close(*first);
+    const auto second = of_topic("A");
+    EXPECT_EQ(sink->open(second).value()->last, (LeaderEpoch{3, 2}));
+    second->revoked = true;
+    sink->close(*second);
+    run("UPDATE " + named("fetcher_positions") + " SET next = 7");
+    EXPECT_EQ(sink->open(of_topic("A")).value()->last, LeaderEpoch{});
+}
+
+// The positions that come behind the cut are lower than the row's, and one may be the very same.
+TEST_F(DatabasePositions, WhereTheLogWasCutTheRowGoesBackBeforeAnythingIsWritten) {
+    auto sink = make_sink("messages");
+    const auto first = of_topic("A");
+    sink->open(first);
+    write_and_close(*sink, first, 0, {{"a"}, {"b"}, {"c"}, {"d"}});
+    const auto again = of_topic("A");
+    again->cut = LogCut{2, 0};
+    EXPECT_EQ(opened(*sink, again), "A 2");
+    EXPECT_EQ(positions(), (Lines{"A|2"}));
+    write_and_close(*sink, again, 2, {{"x"}, {"y"}});
+    EXPECT_EQ(positions(), (Lines{"A|4"}));
+    EXPECT_EQ(values(), "abcdxy");
+    const auto below = of_topic("A");
+    below->cut = LogCut{4, 0};
+    EXPECT_EQ(opened(*sink, below), "A 4");
+}
+
+TEST_F(DatabasePositions, WhereTheColumnForTheEpochMayNotBeAddedItIsDoneWithout) {
+    run("CREATE TABLE " + named("fetcher_positions") +
+        " (target text NOT NULL, consumer_group text NOT NULL, topic text NOT NULL, partition integer NOT NULL, next bigint NOT NULL, topic_id text NOT NULL "
+        "DEFAULT '', updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (target, consumer_group, topic, partition, topic_id)); CREATE TABLE " +
+        named("messages") + " (value text)");
+    const std::string role = schema_ + "_writer", in_schema = " ON ALL TABLES IN SCHEMA " + schema_;
+    run("CREATE ROLE " + role + " LOGIN PASSWORD 'secret'; GRANT USAGE ON SCHEMA " + schema_ + " TO " + role + "; GRANT SELECT, INSERT, UPDATE" + in_schema + " TO " + role);
+    auto sink = make_sink("messages", (R"({"columns": {"value": "$value"}, "db_dsn": "postgresql://)" + role + ":secret" + url_.substr(url_.find('@')) + "\"}").c_str());
+    const auto first = of_topic("A");
+    ASSERT_EQ(opened(*sink, first), "none");
+    write_and_close(*sink, first, 0, {{"a"}, {"b"}});
+    EXPECT_EQ(opened(*sink, of_topic("A")), "A 2");
+    EXPECT_EQ(positions(), (Lines{"A|2"}));
+    sink.reset();
+    run("REVOKE ALL" + in_schema + " FROM " + role + "; REVOKE ALL ON SCHEMA " + schema_ + " FROM " + role + "; DROP ROLE " + role);
+}
+
 TEST_F(DatabasePositions, TheLastTransactionOfAKilledProcessMayEndAfterOurStart) {
     auto before = make_sink("messages");
     const auto theirs = of_topic("A");
