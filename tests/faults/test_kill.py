@@ -8,6 +8,7 @@ import time
 import pytest
 
 from harness.flow import FileFlow
+from harness.kills import kill_in_flow, wait_delivered
 from harness.knobs import knob
 from harness.records import Stream
 from harness.strace import Strace
@@ -39,19 +40,9 @@ def test_random_kills_lose_and_double_nothing(make_server, flow, dice):
     with flow.stream.sending(rate=records * 0.5 / (kills * 0.75), seconds=kills * 20) as sending:
         while killed_in_flow < kills:
             assert done < 2 * kills, f"only {killed_in_flow} of {done} kills fell while records flowed"
-            size = flow.size()
-            wait_until(lambda: flow.size() > size, 30, "records flow")
-            time.sleep(dice.uniform(0, 0.5))
-            size = flow.size()
-            time.sleep(0.05)  # within which the file must grow for this kill to count
-            server.kill9()
             done += 1
-            killed_in_flow += flow.size() > size and sending.alive()
-            flow.assert_holds()
-            server.start(wait=False)
-    server.wait_ready()
-    flow.wait_complete(60)
-    flow.wait_committed()
+            killed_in_flow += kill_in_flow(server, flow.size, dice, flow.assert_holds) and sending.alive()
+    wait_delivered(flow, [server])
     print(f"{done} kills, {killed_in_flow} of them while records flowed, {flow.stream.total} records")
 
 
@@ -68,10 +59,7 @@ def test_kills_with_a_second_member_lose_and_double_nothing(make_server, cluster
             victim.kill9()
             flow.assert_holds()
             victim.start(wait=False)
-    for server in servers:
-        server.wait_ready()
-    flow.wait_complete(60)
-    flow.wait_committed()
+    wait_delivered(flow, servers)
 
 
 CALLS = [

@@ -7,6 +7,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from harness.database import Database
 from harness.http_server import CUT, Answer, HttpEndpoint, misbehaving
+from harness.kills import kill_in_flow
 from harness.knobs import knob
 from harness.records import Stream
 from harness.waiting import wait_until
@@ -51,11 +52,7 @@ def test_kills_between_dead_letter_and_commit_lose_no_record(make_server, cluste
     server.create(cluster, topic, group, [sink], dead_letter={"topic": dead})
     with stream.sending(rate=20_000):
         for _ in range(knob("POISON_KILLS", 6)):
-            end = cluster.end_offsets(dead, 1)[0]
-            wait_until(lambda: cluster.end_offsets(dead, 1)[0] > end, 40, "dead letters come")
-            time.sleep(dice.uniform(0, 0.3))
-            server.kill9()
-            server.start(wait=False)
+            kill_in_flow(server, lambda: cluster.end_offsets(dead, 1)[0], dice, pause=(0, 0.3))
     server.wait_ready()
     wait_until(lambda: cluster.committed(group, topic) == stream.next, 60, lambda: f"everything is committed: {cluster.committed(group, topic)}")
     letters = letters_of(cluster, dead)

@@ -7,6 +7,7 @@ import pytest
 
 from harness.database import TableFlow
 from harness.flow import FileFlow
+from harness.kills import kill_in_flow, wait_delivered
 from harness.knobs import knob
 from harness.proxy import Proxy
 from harness.records import Stream
@@ -169,14 +170,8 @@ def test_kills_in_flow_lose_and_double_nothing(flow, make_server, dice):
     flow.create(server)
     with flow.stream.sending(count=records // PARTITIONS, rate=records / (kills * 1.6)) as sending:
         for _ in range(kills):
-            total = flow.total()
-            wait_until(lambda: flow.total() > total or not sending.alive(), 30, "rows flow")
-            time.sleep(dice.uniform(0, 0.5))
-            server.kill9()
-            flow.assert_holds()
-            server.start(wait=False)
-    flow.wait_complete(60)
-    flow.wait_committed()
+            kill_in_flow(server, flow.total, dice, flow.assert_holds, over=lambda: not sending.alive())
+    wait_delivered(flow, [server])
 
 
 @pytest.mark.timeout(300)
@@ -191,10 +186,7 @@ def test_kills_of_one_of_two_members_lose_and_double_nothing(flow, make_server, 
             victim.kill9()
             flow.assert_holds()
             victim.start(wait=False)
-    for server in servers:
-        server.wait_ready()
-    flow.wait_complete(60)
-    flow.wait_committed()
+    wait_delivered(flow, servers)
 
 
 @pytest.mark.timeout(300)

@@ -8,6 +8,7 @@ import pytest
 
 from harness.certificates import make_authority, make_server_certificate
 from harness.http_server import Answer, HttpEndpoint, misbehaving, token_answer
+from harness.kills import kill_in_flow
 from harness.knobs import knob
 from harness.records import Stream, run_checker
 from harness.waiting import wait_until
@@ -189,11 +190,7 @@ def test_kills_lose_nothing_and_repeat_the_same_ranges(server, cluster, group, m
     create(server, cluster, topic, group, endpoint, request_timeout="1s", linger="20ms", **config)
     with stream.sending(rate=knob("FORWARD_RATE", 4_000) if config else 400) as _:
         for _ in range(knob("FORWARD_KILLS", 8)):
-            before = endpoint.records()
-            wait_until(lambda: endpoint.records() > before, 30, "records flow")
-            time.sleep(dice.uniform(0.2, 1.2))
-            server.kill9()
-            server.start(wait=False)
+            kill_in_flow(server, endpoint.records, dice, pause=(0.2, 1.2))
     wait_kept(endpoint, stream.total, 120)
     wait_committed(cluster, group, stream)
     assert_in_order(endpoint, stream.next)
