@@ -187,7 +187,7 @@ def test_kills_lose_nothing_and_repeat_the_same_ranges(server, cluster, group, m
     stream = Stream(cluster.servers, topic, PARTITIONS)
     bad = misbehaving(dice)
     endpoint = make_endpoint(lambda attempt: bad(attempt), stall_seconds=3)
-    create(server, cluster, topic, group, endpoint, request_timeout="1s", linger="20ms", **config)
+    consumer = create(server, cluster, topic, group, endpoint, request_timeout="1s", linger="20ms", **config)
     with stream.sending(rate=knob("FORWARD_RATE", 4_000) if config else 400) as _:
         for _ in range(knob("FORWARD_KILLS", 8)):
             kill_in_flow(server, endpoint.records, dice, pause=(0.2, 1.2))
@@ -195,6 +195,10 @@ def test_kills_lose_nothing_and_repeat_the_same_ranges(server, cluster, group, m
     wait_committed(cluster, group, stream)
     assert_in_order(endpoint, stream.next)
     assert_exact(endpoint, stream, tmp_path)
+    remembered = server.data / "kafka-fetcher.forwarder"
+    assert any(remembered.iterdir())
+    server.expect(204, "DELETE", f"/api/consumers/{consumer}")
+    assert not any(remembered.iterdir()), "what is remembered goes with its consumer"
 
 
 @pytest.mark.timeout(120)
