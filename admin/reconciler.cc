@@ -192,7 +192,8 @@ void Reconciler::let_go_of_the_gone() {
         if (!adopted_) return;
         for (const auto& [id, consumer] : consumers_) (consumer->gone() ? gone : here).insert(id);
     }
-    if (forget_all_but_ && (!gone.empty() || !ready_)) forget_all_but_(here);
+    // A store without a single consumer at the start may be the wrong one.
+    if (forget_all_but_ && (!gone.empty() || (!ready_ && !here.empty()))) forget_all_but_(here);
     std::lock_guard lock(mutex_);
     for (const auto& id : gone) consumers_.erase(id);
     ready_ = true;

@@ -288,7 +288,9 @@ void PollLoop::commit_dirty(bool wait) {
         auto& spans = partition.spans;
         std::erase_if(spans, [&](const EpochSpan& span) { return span.end < partition.commit_asked; });
         const bool known = !spans.empty() && spans.front().from < partition.commit_asked;
-        dirty.push_back({p, partition.commit_asked, known ? spans.front().number : -1});
+        const LeaderEpoch& last = partition.last;
+        const int32_t of_last = last.is_known() && last.end <= partition.commit_asked ? last.number : -1;
+        dirty.push_back({p, partition.commit_asked, known ? spans.front().number : of_last});
     }
     if (dirty.empty()) return;
     if (!wait) return source_.commit_async(dirty);

@@ -218,8 +218,9 @@ void PollLoop::begin_late() {
 
 // Where a log was cut and has grown again: the partition is opened anew, and the sinks that hold what is gone go back to the cut.
 void PollLoop::go_back_to_cuts() {
-    for (const int32_t p : assigned()) {
-        const AssignedPartition& partition = partitions_.at(p);
+    std::vector<int32_t> gone_back;
+    std::map<int32_t, std::pair<LogCut, int64_t>> cuts;
+    for (const auto& [p, partition] : partitions_) {
         if (!partition.cut || partition.state != AssignedPartition::State::flowing) continue;
         const LogCut cut = *partition.cut;
         const int64_t first_end = std::min(cut.offset, partition.first_end.value_or(cut.offset));
@@ -227,9 +228,14 @@ void PollLoop::go_back_to_cuts() {
         note_gaps({"partition " + std::to_string(p) + ": the log was cut at offset " + from +
                    " (a leader without the latest records took over, or a broker was restored from a backup) and has grown again; what it holds now is read from "
                    "offset " + from + " on, and the former records from there on, which it has no more, stay where they were delivered"});
-        close_partitions({p}, false);
-        add_partition(p, cut);
-        partitions_.at(p).first_end = first_end;
+        gone_back.push_back(p);
+        cuts[p] = {cut, first_end};
+    }
+    if (gone_back.empty()) return;
+    close_partitions(gone_back, false);  // all at once: each may wait for its sinks
+    for (const auto& [p, cut] : cuts) {
+        add_partition(p, cut.first);
+        partitions_.at(p).first_end = cut.second;
     }
 }
 

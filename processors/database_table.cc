@@ -84,15 +84,17 @@ DatabaseResult<void> renew_key(DatabaseConnection& connection, const std::string
     return failed(std::move(renewed.error()));
 }
 
-// And no column for the leader epoch. False: only their owner may add it, and then it is done without.
+// And no column for the leader epoch. False: only their owner may add it, or the table is in use; then it is done without.
 DatabaseResult<bool> add_epochs(DatabaseConnection& connection, const std::string& positions) {
     const auto found = connection.run("SELECT 1 FROM pg_catalog.pg_attribute WHERE attname = 'leader_epoch' AND NOT attisdropped AND attrelid = pg_catalog.to_regclass(" +
                                       quoted_literal(positions) + ")");
     if (!found) return failed(found.error());
     if (!found->rows.empty()) return true;
-    const auto added = connection.run("SAVEPOINT epochs; ALTER TABLE " + positions + " ADD COLUMN leader_epoch bigint[]");
+    // Whoever waits for the lock holds up all that write there: it is had soon, or another time.
+    const auto added = connection.run("SAVEPOINT epochs; SET LOCAL lock_timeout TO '200ms'; ALTER TABLE " + positions +
+                                      " ADD COLUMN leader_epoch bigint[]; SET LOCAL lock_timeout TO '5s'");
     if (added) return true;
-    if (added.error().sqlstate != "42501") return failed(added.error());
+    if (added.error().sqlstate != "42501" && added.error().sqlstate != "55P03") return failed(added.error());
     if (auto back = connection.run("ROLLBACK TO SAVEPOINT epochs"); !back) return failed(back.error());
     return false;
 }
@@ -249,7 +251,7 @@ DatabaseResult<Standing> find_standing(DatabaseConnection& connection, const Dat
         const std::string id = topic_id.empty() ? row->topic_id : topic_id;
         if (assignment.cut && assignment.cut->concerns(row->next, row->last)) {
             const std::string to = std::to_string(assignment.cut->offset);
-            auto back = connection.run("UPDATE " + table.positions + " SET next = " + to + ", updated_at = pg_catalog.now()" + conditions(table, owner) + " AND partition = " +
+            auto back = connection.run("UPDATE " + table.positions + " SET next = " + to + ", updated_at = pg_catalog.now()" + (table.keeps_epochs ? ", leader_epoch = NULL" : "") + conditions(table, owner) + " AND partition = " +
                                        std::to_string(partition) + " AND topic_id = " + quoted_literal(id) + " AND next = " + std::to_string(row->next));
             if (!back) return failed(std::move(back.error()));
             row->next = assignment.cut->offset;

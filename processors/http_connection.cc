@@ -2,6 +2,7 @@
 #include "processors/http_connection.h"
 
 #include <httplib.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <atomic>
@@ -61,8 +62,10 @@ class LibraryConnection final : public HttpConnection {
     void rearm() override { aborted_.store(false); }
 
   private:
+    // Without a last word: the library would wait for the answer to one under TLS, from a peer that may have forgotten us.
     void disconnect() {
         const std::lock_guard lock(mutex_);
+        if (client_ && client_->is_socket_open() != 0) ::shutdown(client_->socket(), SHUT_RDWR);
         client_.reset();
     }
 
@@ -71,8 +74,6 @@ class LibraryConnection final : public HttpConnection {
         const auto begin = std::chrono::steady_clock::now();
         if (!client_ || client_->is_socket_open() == 0) {
             if (auto refusal = prepare()) return *refusal;
-        } else {
-            sending_.store(true);
         }
         if (aborted_.load()) return end({.kind = HttpAnswer::Kind::aborted});
 
@@ -103,6 +104,7 @@ class LibraryConnection final : public HttpConnection {
         bool done = false;
         try {
             done = client_->send(out, in, error);
+            sending_.store(false);
         } catch (const std::exception& failure) {
             disconnect();  // whatever state it is in
             answer.kind = aborted_.load() ? HttpAnswer::Kind::aborted : HttpAnswer::Kind::broken;
