@@ -251,7 +251,8 @@ DatabaseResult<Standing> find_standing(DatabaseConnection& connection, const Dat
         const std::string id = topic_id.empty() ? row->topic_id : topic_id;
         if (assignment.cut && assignment.cut->concerns(row->next, row->last)) {
             const std::string to = std::to_string(assignment.cut->offset);
-            auto back = connection.run("UPDATE " + table.positions + " SET next = " + to + ", updated_at = pg_catalog.now()" + (table.keeps_epochs ? ", leader_epoch = NULL" : "") + conditions(table, owner) + " AND partition = " +
+            const std::string no_epoch = table.keeps_epochs ? ", leader_epoch = NULL" : "";
+            auto back = connection.run("UPDATE " + table.positions + " SET next = " + to + ", updated_at = pg_catalog.now()" + no_epoch + conditions(table, owner) + " AND partition = " +
                                        std::to_string(partition) + " AND topic_id = " + quoted_literal(id) + " AND next = " + std::to_string(row->next));
             if (!back) return failed(std::move(back.error()));
             row->next = assignment.cut->offset;

@@ -20,7 +20,7 @@ struct DatabaseTable {
     std::string target;     // as position rows name the table: schema.table
     RowShape shape;
     std::vector<std::string> key_columns;
-    bool keeps_epochs = true;  // fetcher_positions has the column for it; not where an earlier version made it and its owner is somebody else
+    bool keeps_epochs = true;  // fetcher_positions has the column for it; not where it is of an earlier version and could not be added
 
     // Leaves the connection within a transaction where it fails: close it then.
     static DatabaseResult<DatabaseTable> prepare(DatabaseConnection& connection, const DatabaseSyncOptions& options);

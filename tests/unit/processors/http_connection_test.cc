@@ -14,18 +14,23 @@
 namespace fetcher {
 namespace {
 
+// Returns the port.
+uint16_t listen_on_loopback(int listener) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(::bind(listener, reinterpret_cast<const sockaddr*>(&address), size), 0);
+    EXPECT_EQ(::listen(listener, 1), 0);
+    EXPECT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    return ntohs(address.sin_port);
+}
+
 // Accepts one connection, reads a little of the request, answers, and closes.
 class HastyServer {
   public:
     explicit HastyServer(std::string answer) : listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t size = sizeof address;
-        EXPECT_EQ(::bind(listener_, reinterpret_cast<const sockaddr*>(&address), size), 0);
-        EXPECT_EQ(::listen(listener_, 1), 0);
-        EXPECT_EQ(::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size), 0);
-        port_ = ntohs(address.sin_port);
+        port_ = listen_on_loopback(listener_);
         thread_ = std::thread([this, answer = std::move(answer)] {
             const int peer = ::accept(listener_, nullptr, nullptr);
             char some[1024];
@@ -86,14 +91,7 @@ TEST(HttpConnectionTest, AnAbortCountsUntilItIsForgotten) {
 class PatientServer {
   public:
     PatientServer() : listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t size = sizeof address;
-        EXPECT_EQ(::bind(listener_, reinterpret_cast<const sockaddr*>(&address), size), 0);
-        EXPECT_EQ(::listen(listener_, 1), 0);
-        EXPECT_EQ(::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size), 0);
-        url = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/";
+        url = "http://127.0.0.1:" + std::to_string(listen_on_loopback(listener_)) + "/";
         thread_ = std::thread([this] {
             for (int peer; (peer = ::accept(listener_, nullptr, nullptr)) >= 0; ::close(peer)) {
                 connections++;
