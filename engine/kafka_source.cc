@@ -17,6 +17,9 @@ constexpr std::string_view kCommitOfTopic = "topic=";
 // For so long questions may go unanswered; then a new client is of more use than this one, which looks for the brokers where they were.
 constexpr std::chrono::seconds kUnansweredLimit{15};
 constexpr std::chrono::seconds kSeekTimeout{2};
+// While one partition's queue is full only the others are asked for, and where they have nothing new nothing at all comes for so long: no longer
+// than a full queue lasts a sink of 160 MB/s.
+size_t fetch_wait_ms(size_t queue_bytes) { return std::clamp<size_t>(queue_bytes / 160'000, 10, 50); }
 
 bool cooperative(rd_kafka_t* client) {
     const char* protocol = rd_kafka_rebalance_protocol(client);
@@ -196,6 +199,7 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::create(const KafkaSourceOption
         {"max.partition.fetch.bytes", std::to_string(std::clamp<size_t>(prefetch_kib * 1024, 64 << 10, 1 << 20))},
         {"queued.min.messages", std::to_string(std::clamp<size_t>(prefetch_kib * 1024 / 128, 1'000, 1'000'000))},
         {"fetch.queue.backoff.ms", "5"},
+        {"fetch.wait.max.ms", std::to_string(fetch_wait_ms(o.prefetch_bytes_per_partition))},
         // A connection that swallows everything is given up after this long; the largest answer must come through a slow line meanwhile.
         {"socket.timeout.ms", "30000"},
         {"fetch.max.bytes", std::to_string(16 << 20)},
@@ -221,8 +225,8 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::create(const KafkaSourceOption
     rd_kafka_poll_set_consumer(client->handle.get());
     client->consumer_queue.reset(rd_kafka_queue_get_consumer(client->handle.get()));
     client->answers.reset(rd_kafka_queue_new(client->handle.get()));
-    rd_kafka_queue_io_event_enable(client->consumer_queue.get(), client->doorbell, &kDoorbellRing, sizeof kDoorbellRing);
-    rd_kafka_queue_io_event_enable(client->answers.get(), client->doorbell, &kDoorbellRing, sizeof kDoorbellRing);
+    for (auto* queue : {client->consumer_queue.get(), client->answers.get()})
+        rd_kafka_queue_io_event_enable(queue, client->doorbell, &kDoorbellRing, sizeof kDoorbellRing);
     return std::unique_ptr<KafkaSource>(new KafkaSource(std::move(client)));
 }
 

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from harness import paths, process, records
+from harness.database import TableFlow
 from harness.flow import FileFlow
 from harness.knobs import knob
 from harness.records import Stream
@@ -197,3 +198,22 @@ def test_a_processor_that_cannot_be_opened_is_an_error_where_nothing_flows_besid
     server.wait_status(alone, "ACTIVE", 40)
     flow.wait_committed(40)
     wait_until(lambda: server.consumer(consumer)["health"]["state"] == "ok", 20, "the reasons go")
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(120)
+def test_a_backlog_does_not_wait_for_partitions_that_have_nothing(make_server, cluster, group, database, tmp_path):
+    """A table, slower than what is prefetched: all of a backlog in one of four partitions goes about as fast as spread over them."""
+    server = make_server().start()
+    seconds = {}
+    for partitions in (PARTITIONS, 1):
+        topic = cluster.make_topic("backlog", PARTITIONS)
+        stream = Stream(cluster.servers, topic, partitions)
+        stream.send(400_000 // partitions)
+        flow = TableFlow(cluster, stream, f"{group}-{partitions}", database, tmp_path, table=f"backlog_{partitions}")
+        began = time.monotonic()
+        flow.create(server)
+        wait_until(lambda flow=flow, stream=stream: flow.total() == stream.total, 50, lambda flow=flow: f"{flow.positions()}", interval=0.02)
+        seconds[partitions] = time.monotonic() - began
+        flow.assert_exact()
+    assert seconds[1] < 2.5 * seconds[PARTITIONS], seconds
