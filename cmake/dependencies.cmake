@@ -123,6 +123,15 @@ target_link_libraries(fetcher::expected INTERFACE tl::expected)
 # Its CMake package asks for curl and civetweb, which only the parts that we do not use need.
 fetcher_library(prometheus prometheus/registry.h prometheus-cpp-core)
 
+# --- memory -------------------------------------------------------------------------------------------------------
+# librdkafka allocates for each record in one thread and frees in another, which the C library's allocator answers with a lock and more memory.
+# A program that links this first has all its memory from mimalloc; sanitizers bring an allocator of their own.
+add_library(fetcher::allocator INTERFACE IMPORTED GLOBAL)
+if(FETCHER_SANITIZER STREQUAL "")
+  fetcher_library(mimalloc mimalloc.h mimalloc)
+  target_link_libraries(fetcher::allocator INTERFACE fetcher::mimalloc)
+endif()
+
 # --- queues: <concurrentqueue/concurrentqueue.h>, <readerwriterqueue/readerwriterqueue.h> --------------------------
 fetcher_headers(concurrentqueue concurrentqueue/concurrentqueue.h)
 fetcher_headers(readerwriterqueue readerwriterqueue/readerwriterqueue.h)
