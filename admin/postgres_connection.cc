@@ -91,31 +91,42 @@ PostgresConnection::~PostgresConnection() = default;
 
 PostgresConnection::Answer<std::unique_ptr<PostgresConnection>> PostgresConnection::connect(const PostgresUrl& url,
                                                                                             milliseconds statement_timeout, Time deadline) {
-    const auto addresses = resolve_host(url.host, deadline);
+    PostgresFailure failed{PostgresFailure::Kind::unreachable, "", true};
+    auto left = static_cast<int64_t>(url.places.size());
+    for (const auto& place : url.places) {
+        auto made = connect_to(url, place, share_of(deadline, left--));
+        if (made) {
+            const auto limits = "SET statement_timeout = " + std::to_string(statement_timeout.count()) +
+                                "; SET idle_in_transaction_session_timeout = 30000; SET default_transaction_isolation = 'read committed'";
+            if (const auto set = (*made)->run_script(limits, deadline); !set) return tl::unexpected<PostgresFailure>(set.error());
+            return made;
+        }
+        const auto& reason = made.error().reason;
+        failed.reason += (failed.reason.empty() ? "" : "; ") + reason;
+        failed.hopeless = failed.hopeless && is_hopeless(reason);
+    }
+    return tl::unexpected<PostgresFailure>(std::move(failed));
+}
+
+PostgresConnection::Answer<std::unique_ptr<PostgresConnection>> PostgresConnection::connect_to(const PostgresUrl& url,
+                                                                                               const PostgresUrl::Place& place, Time deadline) {
+    const auto addresses = resolve_host(place.host, deadline);
     if (!addresses) return failure(PostgresFailure::Kind::unreachable, addresses.error().reason);
     auto left = static_cast<int64_t>(addresses->size());
     Answer<std::unique_ptr<PostgresConnection>> made;
     for (const auto& address : *addresses) {
-        // A black hole behind one address leaves time for the others.
-        const auto now = steady_clock::now();
-        made = connect_to(url, address, now + (deadline - now) / left--);
+        made = connect_to(url, place, address, share_of(deadline, left--));
         if (made) break;
     }
-    if (!made) {
-        made.error().hopeless = is_hopeless(made.error().reason);
-        return made;
-    }
-    const auto limits = "SET statement_timeout = " + std::to_string(statement_timeout.count()) +
-                        "; SET idle_in_transaction_session_timeout = 30000; SET default_transaction_isolation = 'read committed'";
-    if (const auto set = (*made)->run_script(limits, deadline); !set) return tl::unexpected<PostgresFailure>(set.error());
     return made;
 }
 
 PostgresConnection::Answer<std::unique_ptr<PostgresConnection>> PostgresConnection::connect_to(const PostgresUrl& url,
+                                                                                               const PostgresUrl::Place& place,
                                                                                                const std::string& address, Time deadline) {
-    const auto port = std::to_string(url.port);
+    const auto port = std::to_string(place.port);
     std::vector<std::pair<const char*, const char*>> options = {
-        {"host", url.host.c_str()},  // what a certificate is checked against
+        {"host", place.host.c_str()},  // what a certificate is checked against
         {"hostaddr", address.c_str()},
         {"port", port.c_str()},
         {"user", url.user.c_str()},

@@ -41,6 +41,7 @@ class PostgresConnection {
     template <class T>
     using Answer = tl::expected<T, PostgresFailure>;
 
+    // Each of the URL's places, and each address of one, has its share of the time; the first counts that lets in and is no standby.
     // statement_timeout: after which the server itself gives up a statement; should be less than the deadlines of run().
     static Answer<std::unique_ptr<PostgresConnection>> connect(const PostgresUrl& url, std::chrono::milliseconds statement_timeout,
                                                                Time deadline);
@@ -64,7 +65,9 @@ class PostgresConnection {
     };
 
     explicit PostgresConnection(pg_conn* connection) : connection_(connection) {}
-    static Answer<std::unique_ptr<PostgresConnection>> connect_to(const PostgresUrl& url, const std::string& address, Time deadline);
+    static Answer<std::unique_ptr<PostgresConnection>> connect_to(const PostgresUrl& url, const PostgresUrl::Place& place, Time deadline);
+    static Answer<std::unique_ptr<PostgresConnection>> connect_to(const PostgresUrl& url, const PostgresUrl::Place& place,
+                                                                  const std::string& address, Time deadline);
     Answer<void> finish_connecting(Time deadline);
     Answer<Rows> finish(Time deadline);
     Answer<void> flush(Time deadline);

@@ -45,7 +45,7 @@ bool is_host(const std::string& text) {
 }
 
 // host, host:port, [v6] or [v6]:port. The error, empty if it is good.
-std::string take_address(std::string_view text, PostgresUrl& url) {
+std::string take_place(std::string_view text, PostgresUrl& url) {
     std::string_view host = text, port;
     if (text.starts_with('[')) {
         const auto end = text.find(']');
@@ -60,11 +60,19 @@ std::string take_address(std::string_view text, PostgresUrl& url) {
         port = text.substr(colon + 1);
         if (port.empty()) return "has an empty port";
     }
-    url.host = host;
-    if (text.find(',') != std::string_view::npos) return "names several hosts; one is possible";
-    if (!is_host(url.host)) return "must name a host: a name or an address, no socket";
-    if (!port.empty() && !parse_number<uint16_t>(port, 1, 65535, url.port)) return "has a port that is no number from 1 to 65535";
+    auto& place = url.places.emplace_back(PostgresUrl::Place{std::string(host)});
+    if (!is_host(place.host)) return "must name a host: a name or an address, no socket";
+    if (!port.empty() && !parse_number<uint16_t>(port, 1, 65535, place.port)) return "has a port that is no number from 1 to 65535";
     return {};
+}
+
+// One place, or several with commas between them.
+std::string take_places(std::string_view text, PostgresUrl& url) {
+    for (;;) {
+        const auto comma = std::min(text.find(','), text.size());
+        if (auto error = take_place(text.substr(0, comma), url); !error.empty() || comma == text.size()) return error;
+        text.remove_prefix(comma + 1);
+    }
 }
 
 std::string take_user(std::string_view text, PostgresUrl& url) {
@@ -119,8 +127,12 @@ std::string take_parameters(std::string_view text, PostgresUrl& url) {
 }  // namespace
 
 std::string PostgresUrl::without_password() const {
-    const bool v6 = host.find(':') != std::string::npos;
-    return user + "@" + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port) + "/" + database;
+    std::string where;
+    for (const auto& [host, port] : places) {
+        const bool v6 = host.find(':') != std::string::npos;
+        where += (where.empty() ? "" : ",") + (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+    }
+    return user + "@" + where + "/" + database;
 }
 
 tl::expected<PostgresUrl, std::string> parse_postgres_url(const std::string& text) {
@@ -146,7 +158,7 @@ tl::expected<PostgresUrl, std::string> parse_postgres_url(const std::string& tex
     const auto at = authority.rfind('@');
     if (at == std::string_view::npos) return wrong("names no user; it " + std::string(kForm));
     if (auto error = take_user(authority.substr(0, at), url); !error.empty()) return wrong(error);
-    if (auto error = take_address(authority.substr(at + 1), url); !error.empty()) return wrong(error);
+    if (auto error = take_places(authority.substr(at + 1), url); !error.empty()) return wrong(error);
     if (auto error = take_parameters(parameters, url); !error.empty()) return wrong(error);
     return url;
 }

@@ -20,4 +20,10 @@ void start_detached(std::function<void()> work);
 Result<std::vector<std::string>> resolve_host(const std::string& host, std::chrono::steady_clock::time_point deadline,
                                               const ThreadStarter& start = start_detached);
 
+// When to give up on the first of `left` addresses or hosts, so that a black hole leaves time for those behind it.
+inline std::chrono::steady_clock::time_point share_of(std::chrono::steady_clock::time_point deadline, int64_t left) {
+    const auto now = std::chrono::steady_clock::now();
+    return now + (deadline - now) / left;
+}
+
 }  // namespace fetcher

@@ -23,7 +23,9 @@ std::string value_or(const std::map<std::string, std::string>& keywords, const c
 
 // For people: with references where the text has them.
 std::string shown_name(const std::map<std::string, std::string>& keywords) {
-    return value_or(keywords, "host", "") + ":" + value_or(keywords, "port", "5432") + "/" + value_or(keywords, "dbname", value_or(keywords, "user", ""));
+    std::string where;
+    for (const auto& [host, port] : DatabaseDsn::places(keywords)) where += (where.empty() ? "" : ",") + host + ":" + port;
+    return where + "/" + value_or(keywords, "dbname", value_or(keywords, "user", ""));
 }
 
 steady_clock::duration time_to_connect(const std::map<std::string, std::string>& keywords) {
@@ -44,6 +46,11 @@ Result<std::vector<std::string>> addresses_of(const std::string& host, const Sto
     std::erase_if(*addresses, [](const auto& address) { return !DatabaseDsn::check_values({{"host", address}}, ""); });
     if (addresses->empty()) return fatal("the host " + host + " of db_dsn leads to link-local or metadata addresses only, where no database may be");
     return addresses;
+}
+
+tl::unexpected<DatabaseFailure> as_failure(const Error& error, const HiddenValues& hidden) {
+    const auto kind = error.kind == ErrorKind::transient ? DatabaseFailure::Kind::connection : DatabaseFailure::Kind::fatal;
+    return failed({kind, "", hidden.hide(error.reason), 0});
 }
 
 }  // namespace
@@ -70,6 +77,8 @@ Result<DatabaseTarget> DatabaseConnector::target() const {
         // The others are words and numbers that say nothing, and stand in many a sentence.
         const bool tells = keyword == "host" || keyword == "user" || keyword == "dbname" || keyword == "password" || keyword == "application_name";
         if (is_secret && tells) target.hidden.add(*resolved, whole ? "***" : value);
+        if (is_secret && keyword == "host")
+            for (const auto& place : DatabaseDsn::places({{keyword, *resolved}})) target.hidden.add(place.host, whole ? "***" : value);
         target.keywords[keyword] = std::move(*resolved);
     }
     if (const auto good = DatabaseDsn::check_values(target.keywords, certificates_dir_); !good) return fatal("db_dsn " + good.error().reason);
@@ -78,26 +87,37 @@ Result<DatabaseTarget> DatabaseConnector::target() const {
 }
 
 DatabaseResult<std::unique_ptr<DatabaseConnection>> DatabaseConnector::connect(const StopSignal& stop, std::chrono::seconds silence) const {
-    const auto as_failure = [](const Error& error, const HiddenValues& hidden) {
-        const auto kind = error.kind == ErrorKind::transient ? DatabaseFailure::Kind::connection : DatabaseFailure::Kind::fatal;
-        return failed({kind, "", hidden.hide(error.reason), 0});
-    };
     auto whom = target();
     if (!whom) return as_failure(whom.error(), {});
-    const std::string host = whom->keywords.at("host");
     const auto deadline = steady_clock::now() + time_to_connect(whom->keywords);
-    const auto addresses = addresses_of(host, stop, deadline);
-    if (!addresses) return as_failure(addresses.error(), whom->hidden);
+    const auto places = DatabaseDsn::places(whom->keywords);
     DatabaseResult<std::unique_ptr<DatabaseConnection>> made = failed({});
-    const bool host_is_hidden = whom->hidden.hide(host) != host;
+    std::string words;  // of all places, so that a person sees what is wrong with each
+    auto left = static_cast<int64_t>(places.size());
+    for (const auto& place : places) {
+        made = connect_to(*whom, place, stop, silence, share_of(deadline, left--));
+        if (made || made.error().kind != DatabaseFailure::Kind::connection) return made;
+        words += (words.empty() ? "" : "; ") + made.error().words;
+    }
+    made.error().words = words;
+    return made;
+}
+
+DatabaseResult<std::unique_ptr<DatabaseConnection>> DatabaseConnector::connect_to(DatabaseTarget whom, const DatabaseDsn::Place& place, const StopSignal& stop,
+                                                                                  std::chrono::seconds silence, steady_clock::time_point deadline) const {
+    const auto addresses = addresses_of(place.host, stop, deadline);
+    if (!addresses) return as_failure(addresses.error(), whom.hidden);
+    whom.keywords["port"] = place.port;
+    // host stays, for certificates and messages; libpq connects to hostaddr and asks no resolver again.
+    whom.keywords["host"] = place.host;
+    if (!SecretSource::is_reference(dsn_)) whom.name = whom.hidden.hide(shown_name(whom.keywords));
+    const bool host_is_hidden = whom.hidden.hide(place.host) != place.host;
+    DatabaseResult<std::unique_ptr<DatabaseConnection>> made = failed({});
     auto left = static_cast<int64_t>(addresses->size());
     for (const auto& address : *addresses) {
-        // host stays, for certificates and messages; libpq connects to hostaddr and asks no resolver again.
-        whom->keywords["hostaddr"] = address;
-        if (host_is_hidden) whom->hidden.add(address, "***");
-        // A black hole behind one address leaves time for the others.
-        const auto now = steady_clock::now();
-        made = DatabaseConnection::open(*whom, stop, silence, now + (deadline - now) / left--);
+        whom.keywords["hostaddr"] = address;
+        if (host_is_hidden) whom.hidden.add(address, "***");
+        made = DatabaseConnection::open(whom, stop, silence, share_of(deadline, left--));
         if (made || made.error().kind != DatabaseFailure::Kind::connection) break;
     }
     return made;

@@ -93,7 +93,7 @@ class UrlReader {
             take("user", begin, colon);
             if (colon < at) take("password", colon + 1, at);
         }
-        read_address(at == path ? begin : at + 1, path);
+        read_addresses(at == path ? begin : at + 1, path);
         const size_t query = find_outside(text_, "?", path);
         if (path < query) take("dbname", path + 1, query);
         if (query < text_.size()) read_query(query + 1);
@@ -109,18 +109,33 @@ class UrlReader {
         return last;
     }
 
-    void read_address(size_t begin, size_t end) {
+    // host:port,host:port as libpq's keywords have it: all hosts in one value, all ports in another.
+    void read_addresses(size_t begin, size_t end) {
+        Part hosts{"host", "", begin, end}, ports{"port", "", begin, end};
+        for (size_t at = begin; at <= end;) {
+            const size_t comma = find_outside(text_.substr(0, end), ",", at);
+            read_address(at, comma, hosts.value, ports.value);
+            at = comma + 1;
+            if (at > end) break;
+            hosts.value += ',';
+            ports.value += ',';
+        }
+        if (!hosts.value.empty()) parts_.push_back(std::move(hosts));
+        if (ports.value.find_first_not_of(',') != std::string::npos) parts_.push_back(std::move(ports));
+    }
+
+    void read_address(size_t begin, size_t end, std::string& hosts, std::string& ports) {
         size_t colon = find_outside(text_.substr(0, end), ":", begin);
         if (begin < end && text_[begin] == '[') {
             const size_t bracket = text_.find(']', begin);
             if (bracket == std::string_view::npos || bracket >= end) return refuse("has a [ in its host without a ]");
             if (bracket + 1 < end && text_[bracket + 1] != ':') return refuse("has something between the ] of its host and the port");
-            take("host", begin + 1, bracket);
+            hosts += decoded(begin + 1, bracket);
             colon = bracket + 1;
         } else {
-            take("host", begin, colon);
+            hosts += decoded(begin, colon);
         }
-        if (colon < end) take("port", colon + 1, end);
+        if (colon < end) ports += decoded(colon + 1, end);
     }
 
     void read_query(size_t at) {
@@ -135,9 +150,13 @@ class UrlReader {
 
     void take(std::string keyword, size_t begin, size_t end) {
         if (begin >= end) return;
+        parts_.push_back({std::move(keyword), decoded(begin, end), begin, end});
+    }
+
+    std::string decoded(size_t begin, size_t end) {
         auto value = percent_decoded(text_.substr(begin, end - begin));
-        if (!value) return refuse("has a % that two hexadecimal digits do not follow; write a % of your own as %25");
-        parts_.push_back({std::move(keyword), std::move(*value), begin, end});
+        if (!value) refuse("has a % that two hexadecimal digits do not follow; write a % of your own as %25");
+        return value.value_or("");
     }
 
     void refuse(const char* why) {
@@ -189,6 +208,16 @@ Parts read_parts(std::string_view text) {
     return read_keywords(text);
 }
 
+std::vector<std::string> items(std::string_view text) {
+    std::vector<std::string> found;
+    for (size_t at = 0; at <= text.size();) {
+        const size_t comma = find_outside(text, ",", at);
+        found.emplace_back(text.substr(at, comma - at));
+        at = comma + 1;
+    }
+    return found;
+}
+
 bool is_number(std::string_view text, unsigned least, unsigned most) {
     unsigned number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -204,7 +233,6 @@ bool is_never_allowed(const std::string& host) {
 std::string host_problem(const std::string& host) {
     if (host.empty()) return "names no host";
     if (host.starts_with('/') || host.starts_with('@')) return "names a socket as its host; only TCP is allowed: give a host name or address";
-    if (host.find(',') != std::string::npos) return "names several hosts; give one, a name that moves with the primary if need be";
     if (host.find('%') != std::string::npos) return "has a % in its host; an address with a zone is link-local, where no database may be";
     if (is_never_allowed(host)) return "names a link-local or metadata address, where no database may be";
     return {};
@@ -213,8 +241,11 @@ std::string host_problem(const std::string& host) {
 // Of one value without references; "" if it is good.
 std::string problem_of(const std::string& keyword, const std::string& value, const std::string& certificates_dir) {
     if (value.find('\0') != std::string::npos) return keyword + " holds a NUL byte";
-    if (keyword == "host") return host_problem(value);
-    if (keyword == "port" && !is_number(value, 1, 65535)) return "has a port that is no number from 1 to 65535";
+    for (const auto& item : items(value)) {
+        if (keyword == "host")
+            if (auto problem = host_problem(item); !problem.empty()) return problem;
+        if (keyword == "port" && !is_number(item, 1, 65535) && !(item.empty() && item != value)) return "has a port that is no number from 1 to 65535";
+    }
     if (keyword == "connect_timeout" && !is_number(value, 1, 600)) return "has a connect_timeout that is no number of seconds from 1 to 600";
     if (keyword == "sslmode" && std::ranges::find(kSslModes, value) == kSslModes.end())
         return "has an sslmode that is none of disable, allow, prefer, require, verify-ca, verify-full";
@@ -247,10 +278,29 @@ Result<void> DatabaseDsn::check_values(const std::map<std::string, std::string>&
         if (SecretSource::has_reference(value)) continue;
         if (auto problem = problem_of(keyword, value, certificates_dir); !problem.empty()) return fatal(std::move(problem));
     }
+    if (const auto host = keywords.find("host"), port = keywords.find("port");
+        host != keywords.end() && port != keywords.end() && !SecretSource::has_reference(host->second) && !SecretSource::has_reference(port->second)) {
+        const size_t hosts = items(host->second).size(), ports = items(port->second).size();
+        if (ports != 1 && ports != hosts) return fatal("has " + std::to_string(ports) + " ports for " + std::to_string(hosts) + " hosts; give one for each, or one for all");
+    }
     const auto mode = keywords.find("sslmode");
     if (mode != keywords.end() && mode->second.starts_with("verify") && !keywords.contains("sslrootcert"))
         return fatal("has an sslmode that verifies, which needs sslrootcert, the name of a file *.pem in CERTIFICATES_DIR");
     return {};
+}
+
+std::vector<DatabaseDsn::Place> DatabaseDsn::places(const std::map<std::string, std::string>& keywords) {
+    const auto value_of = [&](const char* keyword) {
+        const auto found = keywords.find(keyword);
+        return found == keywords.end() ? std::string() : found->second;
+    };
+    const auto ports = items(value_of("port"));
+    std::vector<Place> found;
+    for (auto& host : items(value_of("host"))) {
+        const auto& port = ports.size() == 1 ? ports[0] : ports[std::min(found.size(), ports.size() - 1)];
+        found.push_back({std::move(host), port.empty() ? "5432" : port});
+    }
+    return found;
 }
 
 const std::string& DatabaseDsn::value(const std::string& keyword) const {

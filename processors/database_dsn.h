@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/result.h"
 
@@ -22,6 +23,13 @@ class DatabaseDsn {
 
     // Judges values once their references are resolved: hosts, numbers, certificates within their folder.
     static Result<void> check_values(const std::map<std::string, std::string>& keywords, const std::string& certificates_dir);
+
+    // Where the keywords say that the database is, in the order in which the places are tried.
+    struct Place {
+        std::string host;
+        std::string port;
+    };
+    static std::vector<Place> places(const std::map<std::string, std::string>& keywords);
 
     const std::map<std::string, std::string>& keywords() const { return keywords_; }
     const std::string& value(const std::string& keyword) const;  // "" if it is not there

@@ -24,7 +24,7 @@ def names(tmp_path):
 
 
 class Pair:
-    """A primary at 127.0.0.1 and a standby at 127.0.0.2, on one port, with a database. The name leads to both, to the standby first."""
+    """A primary at 127.0.0.1 and a standby at 127.0.0.2, on one port, with a database. Its name leads to both, to the standby first, as does a list of hosts."""
 
     def __init__(self, folder, names):
         self.link = Proxy()
@@ -37,7 +37,9 @@ class Pair:
         self.primary.start()
         self.database = self.primary.make_database().rsplit("/", 1)[1]
         self.standby.start()
-        self.url = self.primary.url(self.database).replace("127.0.0.1", NAME)
+        url = self.primary.url(self.database)
+        self.url = url.replace("127.0.0.1", NAME)
+        self.url_of_hosts = url.replace("127.0.0.1:", f"127.0.0.2:{self.primary.port},127.0.0.1:")
 
     def cut_off(self):
         """What the primary writes from now on, the standby does not get. It has all that was there before."""
@@ -92,11 +94,11 @@ def test_a_failover_that_loses_the_tail_of_a_table_is_written_again(make_server,
 
 
 @pytest.mark.timeout(120)
-def test_a_failover_of_the_configurations_database_stops_no_pipeline(make_server, cluster, group, out_folder, names, pair):
+def test_a_failover_of_the_configurations_database_stops_no_pipeline(make_server, cluster, group, out_folder, pair):
     """Writes are answered with 503 until the standby is promoted. What was changed last is lost with the primary: then what the database says counts."""
     streams = [Stream(cluster.servers, cluster.make_topic("failover", 1), 1) for _ in range(2)]
     stays, lost = [FileFlow(cluster, stream, f"{group}-{n}", out_folder / f"{n}.log") for n, stream in enumerate(streams)]
-    server = make_server(roots=str(out_folder), DATABASE_URL=pair.url, **names.environment).start()
+    server = make_server(roots=str(out_folder), DATABASE_URL=pair.url_of_hosts).start()
     make = lambda flow: server.create_file_sink(cluster, flow.stream.topic, flow.group, flow.path)
     consumer = make(stays)
     path = f"/api/consumers/{consumer}"
@@ -138,18 +140,19 @@ def black_hole(address, port):
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("way", ("refuses", "hangs"))
+@pytest.mark.parametrize("way", ("refuses", "hangs", "refuses, of a list of hosts"))
 def test_a_name_whose_first_address_is_of_no_use_is_followed_to_the_next(make_server, cluster, group, names, tmp_path, postgres_server, database, way):
     """Of the table, of the endpoint and of the configuration's database."""
     endpoint = HttpEndpoint()
     names.lead(NAME, "127.0.0.3", "127.0.0.1")
     holes = [black_hole("127.0.0.3", port) for port in (postgres_server.port, endpoint.port)] if way == "hangs" else []
     by_name = lambda url: url.replace("127.0.0.1", NAME)
+    at_database = (lambda url: url.replace("127.0.0.1:", f"127.0.0.3:{postgres_server.port},127.0.0.1:")) if "list" in way else by_name
     stream = Stream(cluster.servers, cluster.make_topic("addresses", PARTITIONS), PARTITIONS)
-    flow = TableFlow(cluster, stream, group, database, tmp_path, dsn=by_name(database.url) + "?connect_timeout=2")
+    flow = TableFlow(cluster, stream, group, database, tmp_path, dsn=at_database(database.url) + "?connect_timeout=2")
     stream.send(500)
     try:
-        server = make_server(DATABASE_URL=by_name(postgres_server.make_database()) + "?connect_timeout=2", **names.environment).start()
+        server = make_server(DATABASE_URL=at_database(postgres_server.make_database()) + "?connect_timeout=2", **names.environment).start()
         consumer = server.create(cluster, stream.topic, group, [
             ("database_sync", {"db_dsn": flow.dsn, "table": flow.table}),
             ("streaming_forwarder", {"endpoint_url": by_name(endpoint.url), "format": "ndjson", "connect_timeout": "1s"}),

@@ -31,8 +31,7 @@ class SilentServer {
         EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&address), size), 0);
         EXPECT_EQ(listen(fd_, 64), 0);
         getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
-        url_.port = ntohs(address.sin_port);
-        url_.host = "127.0.0.1";
+        url_.places = {{"127.0.0.1", ntohs(address.sin_port)}};
         url_.user = url_.database = "u";
         url_.password = "hunter2";
     }
@@ -136,7 +135,7 @@ TEST(PostgresStore, AServerThatIsNotThereStopsTheStartInTime) {
         ASSERT_FALSE(store);
         EXPECT_LT(since(begin), milliseconds{3'000});
         EXPECT_NE(store.error().reason.find("DATABASE_URL"), std::string::npos);
-        EXPECT_NE(store.error().reason.find("127.0.0.1:" + std::to_string(server.url_.port)), std::string::npos);
+        EXPECT_NE(store.error().reason.find("127.0.0.1:" + std::to_string(server.url_.places[0].port)), std::string::npos);
         EXPECT_EQ(store.error().reason.find("hunter2"), std::string::npos);
     }
 }

@@ -8,8 +8,9 @@ namespace {
 TEST(PostgresUrl, IsTakenApart) {
     const auto url = parse_postgres_url("postgresql://fetcher:s%40%2Fc%25ret@db.example:6543/kafka_fetcher");
     ASSERT_TRUE(url) << url.error();
-    EXPECT_EQ(url->host, "db.example");
-    EXPECT_EQ(url->port, 6543);
+    ASSERT_EQ(url->places.size(), 1u);
+    EXPECT_EQ(url->places[0].host, "db.example");
+    EXPECT_EQ(url->places[0].port, 6543);
     EXPECT_EQ(url->user, "fetcher");
     EXPECT_EQ(url->password, "s@/c%ret");
     EXPECT_EQ(url->database, "kafka_fetcher");
@@ -18,12 +19,19 @@ TEST(PostgresUrl, IsTakenApart) {
 TEST(PostgresUrl, HasDefaults) {
     const auto url = parse_postgres_url("postgres://u@[::1]/d");
     ASSERT_TRUE(url) << url.error();
-    EXPECT_EQ(url->host, "::1");
-    EXPECT_EQ(url->port, 5432);
+    ASSERT_EQ(url->places.size(), 1u);
+    EXPECT_EQ(url->places[0].host, "::1");
+    EXPECT_EQ(url->places[0].port, 5432);
     EXPECT_EQ(url->password, "");
     EXPECT_EQ(url->sslmode, "prefer");
     EXPECT_EQ(url->connect_timeout.count(), 10);
     EXPECT_EQ(url->without_password(), "u@[::1]:5432/d");
+}
+
+TEST(PostgresUrl, MayNameSeveralPlaces) {
+    const auto url = parse_postgres_url("postgresql://u:p@one,[::1]:5433,three.example:6000/d");
+    ASSERT_TRUE(url) << url.error();
+    EXPECT_EQ(url->without_password(), "u@one:5432,[::1]:5433,three.example:6000/d");
 }
 
 TEST(PostgresUrl, KnowsAFewParameters) {
@@ -41,7 +49,7 @@ TEST(PostgresUrl, AMalformedOneIsRefusedAndNotRepeated) {
          {"", "hunter2", "host=h password=hunter2", "mysql://u:hunter2@h/d", "postgresql://u:hunter2@h", "postgresql://u:hunter2@h/",
           "postgresql://:hunter2@h/d", "postgresql://hunter2/d", "postgresql://u:hunter2@/d", "postgresql://u:hunter2@h:0/d",
           "postgresql://u:hunter2@h:/d", "postgresql://u:hunter2@h:x/d", "postgresql://u:hunter2@h:65536/d", "postgresql://u:hunter2%@h/d",
-          "postgresql://u:hunter2%0@h/d", "postgresql://u:hunter2%00@h/d", "postgresql://u:hunter2%0a@h/d", "postgresql://u:hunter2@h1,h2/d",
+          "postgresql://u:hunter2%0@h/d", "postgresql://u:hunter2%00@h/d", "postgresql://u:hunter2%0a@h/d", "postgresql://u:hunter2@h1,/d", "postgresql://u:hunter2@,h2/d", "postgresql://u:hunter2@h1,h2:0/d",
           "postgresql://u:hunter2@%2Frun/d", "postgresql://u:hunter2@[::1/d", "postgresql://u:hunter2@[::1]5/d", "postgresql://u:hunter2@h/d/e",
           "postgresql://u:hunter2@h/d#x", "postgresql://u:p@h/d?service=hunter2", "postgresql://u:p@h/d?options=-c%20hunter2",
           "postgresql://u:p@h/d?passfile=/hunter2", "postgresql://u:p@h/d?hostaddr=hunter2", "postgresql://u:p@h/d?sslkey=/hunter2",

@@ -36,6 +36,21 @@ TEST(DatabaseDsn, ReadsKeywords) {
               (Keywords{{"host", "h"}, {"port", "5433"}, {"dbname", "my db"}, {"password", "it's"}}));
 }
 
+TEST(DatabaseDsn, MayNameSeveralPlaces) {
+    const auto places = [](const std::string& text) {
+        std::string found;
+        for (const auto& [host, port] : DatabaseDsn::places(read(text))) found += host + " " + port + "\n";
+        return found;
+    };
+    EXPECT_EQ(places("postgresql://u:p@one,[::1]:5433,three:6000/d"), "one 5432\n::1 5433\nthree 6000\n");
+    EXPECT_EQ(places("postgresql://one,two/d"), "one 5432\ntwo 5432\n");
+    EXPECT_EQ(places("host=one,two port=6000"), "one 6000\ntwo 6000\n");
+    EXPECT_EQ(places("host=one,two port=,6000"), "one 5432\ntwo 6000\n");
+    EXPECT_EQ(refusal("postgresql://one,[::1]:5433,three/d"), "");
+    EXPECT_EQ(refusal("host=${secret:H} port=1,2"), "");
+    EXPECT_NE(refusal("host=one,two,three port=1,2").find("2 ports for 3 hosts"), std::string::npos);
+}
+
 TEST(DatabaseDsn, ReferencesStayAndAreNotTakenApart) {
     EXPECT_EQ(read("postgresql://${secret:U}:${secret:P}@${secret:H}:5432/${secret:D}"),
               (Keywords{{"user", "${secret:U}"}, {"password", "${secret:P}"}, {"host", "${secret:H}"}, {"port", "5432"}, {"dbname", "${secret:D}"}}));
@@ -52,7 +67,7 @@ TEST(DatabaseDsn, RefusesByNameWhatIsNotAllowed) {
 
 TEST(DatabaseDsn, RefusesWhatWouldNotBeTcpToADatabase) {
     for (const char* text : {"host=/var/run/postgresql", "postgresql://%2Fvar%2Frun/d", "host=@abstract", "host=169.254.169.254", "host=fe80::1",
-                             "host=::ffff:169.254.1.1", "host=a,b", "dbname=d", "postgresql:///d", "host=h port=0", "host=h port=70000",
+                             "host=::ffff:169.254.1.1", "host=a,169.254.169.254", "host=a,", "host=a,/tmp", "host=a,b port=1,2,3", "host=a port=1,2", "host=a,b port=1,x", "dbname=d", "postgresql:///d", "host=h port=0", "host=h port=70000",
                              "host=h connect_timeout=x", "host=h sslmode=off", "mysql://h/d", "h", "host='h", "postgresql://h/%zz",
                              "host=h host=i", "host=h sslmode=verify-full"}) {
         EXPECT_NE(refusal(text), "") << text;
