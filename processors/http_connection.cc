@@ -2,7 +2,7 @@
 #include "processors/http_connection.h"
 
 #include <httplib.h>
-#include <sys/socket.h>
+#include <openssl/ssl.h>
 
 #include <algorithm>
 #include <atomic>
@@ -62,10 +62,8 @@ class LibraryConnection final : public HttpConnection {
     void rearm() override { aborted_.store(false); }
 
   private:
-    // Without a last word: the library would wait for the answer to one under TLS, from a peer that may have forgotten us.
     void disconnect() {
         const std::lock_guard lock(mutex_);
-        if (client_ && client_->is_socket_open() != 0) ::shutdown(client_->socket(), SHUT_RDWR);
         client_.reset();
     }
 
@@ -192,6 +190,8 @@ class LibraryConnection final : public HttpConnection {
         if (url.tls) {
             client->enable_server_certificate_verification(true);
             client->enable_server_hostname_verification(true);
+            // No last word, whoever closes the connection: the library would wait for the answer to it, from a peer that may have forgotten us.
+            SSL_CTX_set_quiet_shutdown(static_cast<SSL_CTX*>(client->tls_context()), 1);
             if (!address_.ca_file.empty()) client->set_ca_cert_path(address_.ca_file);
         }
         const std::lock_guard lock(mutex_);

@@ -1,30 +1,22 @@
 // The one place with the HTTP library, against a server of a few system calls.
 #include "processors/http_connection.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <fstream>
+#include <sstream>
 #include <string_view>
 #include <thread>
 
+#include "loopback.h"
+
 namespace fetcher {
 namespace {
-
-// Returns the port.
-uint16_t listen_on_loopback(int listener) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    EXPECT_EQ(::bind(listener, reinterpret_cast<const sockaddr*>(&address), size), 0);
-    EXPECT_EQ(::listen(listener, 1), 0);
-    EXPECT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
-    return ntohs(address.sin_port);
-}
 
 // Accepts one connection, reads a little of the request, answers, and closes.
 class HastyServer {
@@ -45,6 +37,8 @@ class HastyServer {
         ::close(listener_);
     }
     std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/"; }
+    uint16_t port() const { return port_; }
+    int listener() const { return listener_; }  // once it has answered
 
   private:
     const int listener_;
@@ -85,6 +79,50 @@ TEST(HttpConnectionTest, AnAbortCountsUntilItIsForgotten) {
     EXPECT_EQ(connection->send({"POST", {}, "x"}).kind, HttpAnswer::Kind::aborted);
     connection->rearm();
     EXPECT_EQ(connection->send({"POST", {}, "x"}).status, 204);
+}
+
+// Sockets of this machine whose peer is at the port. `state`: as Linux numbers them.
+size_t sockets_to(uint16_t port, int state) {
+    std::ifstream table("/proc/net/tcp");
+    std::string line, number, local, peer;
+    size_t found = 0;
+    for (std::getline(table, line); std::getline(table, line);) {
+        std::istringstream words(line);
+        int each = 0;
+        words >> number >> local >> peer >> std::hex >> each;
+        if (each == state && std::stoi(peer.substr(peer.find(':') + 1), nullptr, 16) == port) found++;
+    }
+    return found;
+}
+
+bool wait_for_socket(uint16_t port, int state) {
+    for (int i = 0; i < 20'000 && sockets_to(port, state) == 0; i++) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return sockets_to(port, state) > 0;
+}
+
+// Who aborts has locks that others wait for. A kept connection may turn out to be gone, and then a new one is made.
+TEST(HttpConnectionTest, AnAbortDoesNotWaitForAConnect) {
+    HastyServer server("HTTP/1.1 204 No Content\r\n\r\n");
+    const auto connection = make_http_connection({.url = *parse_http_url(server.url()), .connect_timeout = std::chrono::seconds(15)});
+    ASSERT_EQ(connection->send({"POST", {}, "x"}).status, 204);
+    ASSERT_TRUE(wait_for_socket(server.port(), TCP_CLOSE_WAIT));
+
+    // Linux answers nobody while as many wait to be accepted as may.
+    ASSERT_EQ(::listen(server.listener(), 0), 0);
+    const int filler = connect_to_loopback(server.port());
+    pollfd waiting{server.listener(), POLLIN, 0};
+    ASSERT_EQ(::poll(&waiting, 1, 20'000), 1);
+
+    HttpAnswer answer;
+    std::thread sender([&] { answer = connection->send({"POST", {}, "x"}); });
+    EXPECT_TRUE(wait_for_socket(server.port(), TCP_SYN_SENT));
+    connection->abort();
+    EXPECT_EQ(sockets_to(server.port(), TCP_SYN_SENT), 1U) << "it returned when the connect was over";
+    const int accepted = ::accept(server.listener(), nullptr, nullptr);  // now there is room
+    sender.join();
+    EXPECT_EQ(answer.kind, HttpAnswer::Kind::aborted);
+    ::close(accepted);
+    ::close(filler);
 }
 
 // Answers every request, on one connection after the other.
