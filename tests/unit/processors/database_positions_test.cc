@@ -158,6 +158,30 @@ TEST_F(DatabasePositions, WhereTheColumnForTheEpochMayNotBeAddedItIsDoneWithout)
     run("REVOKE ALL" + in_schema + " FROM " + role + "; REVOKE ALL ON SCHEMA " + schema_ + " FROM " + role + "; DROP ROLE " + role);
 }
 
+// Whoever writes there would have to wait behind us, for as long as we wait.
+TEST_F(DatabasePositions, WhereTheTableIsInUseTheColumnForTheEpochIsAddedAnotherTime) {
+    run("CREATE TABLE " + named("fetcher_positions") +
+        " (target text NOT NULL, consumer_group text NOT NULL, topic text NOT NULL, partition integer NOT NULL, next bigint NOT NULL, topic_id text NOT NULL "
+        "DEFAULT '', updated_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (target, consumer_group, topic, partition, topic_id)); INSERT INTO " +
+        named("fetcher_positions") + " VALUES ('" + named("messages") + "', 'group', 'topic', 4, 7, 'A')");
+    const auto columns = [&] {
+        return one("SELECT count(*) FROM pg_attribute WHERE attname = 'leader_epoch' AND attrelid = '" + named("fetcher_positions") + "'::regclass");
+    };
+    run("BEGIN; LOCK TABLE " + named("fetcher_positions") + " IN ROW EXCLUSIVE MODE");  // as a member of an earlier version has it that writes
+    auto sink = make_sink("messages");
+    const auto first = of_topic("A");
+    const auto begin = std::chrono::steady_clock::now();
+    ASSERT_EQ(opened(*sink, first), "A 7");
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(4)) << "for other locks it waits 5 s, for this one 0.2 s";
+    write_and_close(*sink, first, 7, {{"a"}, {"b"}});
+    EXPECT_EQ(columns(), "0");
+    run("COMMIT");
+    EXPECT_EQ(positions(), (Lines{"A|9"}));
+    auto later = make_sink("messages");
+    EXPECT_EQ(opened(*later, of_topic("A")), "A 9");
+    EXPECT_EQ(columns(), "1");
+}
+
 TEST_F(DatabasePositions, TheLastTransactionOfAKilledProcessMayEndAfterOurStart) {
     auto before = make_sink("messages");
     const auto theirs = of_topic("A");
