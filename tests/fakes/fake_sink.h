@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -40,6 +41,12 @@ class FakeStore {
         const std::lock_guard lock(mutex_);
         const auto it = positions_.find(partition);
         return it == positions_.end() ? std::nullopt : std::optional(it->second);
+    }
+    // For which the partition was opened last; nullptr: never.
+    std::shared_ptr<const Assignment> assignment(int32_t partition) const {
+        const std::lock_guard lock(mutex_);
+        const auto it = assignments_.find(partition);
+        return it == assignments_.end() ? nullptr : it->second;
     }
     // The next calls of write() (or open()) answer with this, `times` often.
     void answer_writes(Outcome outcome, int times) {
@@ -107,6 +114,7 @@ class FakeStore {
     mutable std::condition_variable changed_;
     std::vector<Row> rows_;
     std::map<int32_t, Position> positions_;
+    std::map<int32_t, std::shared_ptr<const Assignment>> assignments_;
     Outcome write_answer_;
     int write_answers_ = 0;
     int refused_opens_ = 0;
@@ -127,6 +135,7 @@ class FakeSink final : public Processor {
     Result<std::optional<Position>> open(const std::shared_ptr<Assignment>& assignment) override {
         const std::lock_guard lock(store_.mutex_);
         store_.acks_ = acks_;
+        store_.assignments_[assignment->partition] = assignment;
         if (store_.refused_opens_ > 0) {
             store_.refused_opens_--;
             return transient("the test's sink is locked");

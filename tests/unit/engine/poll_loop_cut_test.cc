@@ -6,9 +6,10 @@ namespace {
 
 using namespace testing;
 
-std::vector<int64_t> offsets_of(const FakeStore& store) {
+std::vector<int64_t> offsets_of(const FakeStore& store, int32_t partition = 0) {
     std::vector<int64_t> offsets;
-    for (const auto& row : store.rows()) offsets.push_back(row.offset);
+    for (const auto& row : store.rows())
+        if (row.partition == partition) offsets.push_back(row.offset);
     return offsets;
 }
 
@@ -77,6 +78,50 @@ TEST(PollLoopCut, ALogThatIsCutUnderARunningConsumerIsReadFromTheCut) {
     loop.stop();
     EXPECT_EQ(loop.failure, "");
     EXPECT_EQ(offsets_of(store), joined(numbers(0, 30), numbers(20, 40)));
+}
+
+// As when a broker was restored: each partition may have to wait for its sinks, as long as drain_timeout.
+TEST(PollLoopCut, LogsThatAreCutInManyPartitionsWaitForTheirSinksTogether) {
+    FakeStore store;
+    RunningLoop loop({&store}, 60s);
+    for (const int32_t p : {0, 1}) {
+        loop.source.lead(p, 1);
+        append_numbers(loop.source, p, 0, 30);
+    }
+    loop.source.assign_partitions({0, 1});
+    ASSERT_TRUE(store.wait_rows(60));
+    store.cork();
+    append_numbers(loop.source, 0, 30, 31);  // in which the sink hangs
+    const bool hangs = loop.wait_for([&] { return loop.source.drained() == 61; });
+    loop.source.script([&](SourceEvents&) {  // both before the loop looks
+        for (const int32_t p : {0, 1}) {
+            loop.source.cut(p, 20, 2);
+            append_numbers(loop.source, p, 20, 40);
+        }
+    });
+    const bool together = loop.wait_for([&] { return store.assignment(0)->closing && store.assignment(1)->closing; });
+    store.uncork();  // before anything may fail: the loop's end waits for the sink
+    ASSERT_TRUE(hangs);
+    EXPECT_TRUE(together) << "one waits until the other is closed";
+    ASSERT_TRUE(store.wait_rows(101));
+    EXPECT_TRUE(loop.wait_for([&] { return loop.snapshot().gaps == 2; }));
+    loop.stop();
+    EXPECT_EQ(loop.failure, "");
+    EXPECT_EQ(offsets_of(store, 0), joined(numbers(0, 31), numbers(20, 40)));
+    EXPECT_EQ(offsets_of(store, 1), joined(numbers(0, 30), numbers(20, 40)));
+}
+
+// A commit without an epoch would take from the group what the log is recognized by.
+TEST(PollLoopCut, WhatIsCommittedWithoutHavingReadAnythingKeepsTheEpochOfThePosition) {
+    FakeStore store;
+    store.set_position(0, read_to(40, 5, 40));
+    RunningLoop loop({&store});
+    fill(loop.source, 20);
+    loop.source.assign_partitions({0});
+    ASSERT_TRUE(loop.wait_for([&] { return loop.source.committed(0) == 40; }));
+    EXPECT_EQ(loop.source.committed_epoch(0), 5);
+    loop.stop();
+    EXPECT_EQ(offsets_of(store), numbers(0, 0));
 }
 
 TEST(PollLoopCut, ASinkWithoutAPositionGoesByTheCommit) {
