@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 
 #include "admin/consumer_service.h"
@@ -238,6 +239,16 @@ TEST_F(ReconcilerTest, WhatIsKeptOfConsumersThatAreGoneMayGo) {
     ASSERT_EQ(told.size(), 2U) << "at the start, and when one was gone";
     EXPECT_EQ(told[0], std::set<std::string>{"a"});
     EXPECT_EQ(told[1], std::set<std::string>{"b"});
+}
+
+// It may be another than the one that was meant, and what is forgotten cannot be had again.
+TEST_F(ReconcilerTest, AStoreWithoutAConsumerAtTheStartMakesNobodyForgotten) {
+    std::atomic<int> told{0};
+    Reconciler reconciler{*store_, pipelines_.factory(), {}, [&](const auto&) { ++told; }};
+    reconciler.start();
+    for (int i = 0; i < 4000 && !reconciler.ready(); ++i) std::this_thread::sleep_for(milliseconds{5});
+    ASSERT_TRUE(reconciler.ready());
+    EXPECT_EQ(told, 0);
 }
 
 }  // namespace
