@@ -19,7 +19,7 @@ constexpr std::chrono::seconds kUnansweredLimit{15};
 constexpr std::chrono::seconds kSeekTimeout{2};
 // While one partition's queue is full only the others are asked for, and where they have nothing new nothing at all comes for so long: no longer
 // than a full queue lasts a sink of 160 MB/s.
-size_t fetch_wait_ms(size_t queue_bytes) { return std::clamp<size_t>(queue_bytes / 160'000, 10, 50); }
+size_t fetch_wait_ms(size_t queue_bytes) { return std::max<size_t>(queue_bytes / 160'000, 10); }
 
 bool cooperative(rd_kafka_t* client) {
     const char* protocol = rd_kafka_rebalance_protocol(client);
