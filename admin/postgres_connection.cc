@@ -91,15 +91,16 @@ PostgresConnection::~PostgresConnection() = default;
 
 PostgresConnection::Answer<std::unique_ptr<PostgresConnection>> PostgresConnection::connect(const PostgresUrl& url,
                                                                                             milliseconds statement_timeout, Time deadline) {
+    const auto limits = "SET statement_timeout = " + std::to_string(statement_timeout.count()) +
+                        "; SET idle_in_transaction_session_timeout = 30000; SET default_transaction_isolation = 'read committed'";
     PostgresFailure failed{PostgresFailure::Kind::unreachable, "", true};
     auto left = static_cast<int64_t>(url.places.size());
     for (const auto& place : url.places) {
-        auto made = connect_to(url, place, share_of(deadline, left--));
+        const auto until = share_of(deadline, left--);
+        auto made = connect_to(url, place, until);
         if (made) {
-            const auto limits = "SET statement_timeout = " + std::to_string(statement_timeout.count()) +
-                                "; SET idle_in_transaction_session_timeout = 30000; SET default_transaction_isolation = 'read committed'";
-            if (const auto set = (*made)->run_script(limits, deadline); !set) return tl::unexpected<PostgresFailure>(set.error());
-            return made;
+            if (const auto set = (*made)->run_script(limits, until); set) return made;
+            else made = tl::unexpected<PostgresFailure>(set.error());
         }
         const auto& reason = made.error().reason;
         failed.reason += (failed.reason.empty() ? "" : "; ") + reason;
@@ -175,9 +176,10 @@ PostgresConnection::Answer<void> PostgresConnection::finish_connecting(Time dead
         writing = state == PGRES_POLLING_WRITING;
     }
     // Nothing can be changed there, and what it tells may be old: whoever reads it would stop what it does not know yet. Before PostgreSQL 14 it does not say so.
-    if (const char* standby = PQparameterStatus(connection, "in_hot_standby"); standby && std::string_view(standby) == "on")
-        return failure(PostgresFailure::Kind::unreachable, std::string("the server at ") + PQhostaddr(connection) + " port " + PQport(connection) +
-                                                               " is a standby; the primary is needed");
+    for (const char* parameter : {"in_hot_standby", "default_transaction_read_only"})
+        if (const char* status = PQparameterStatus(connection, parameter); status && std::string_view(status) == "on")
+            return failure(PostgresFailure::Kind::unreachable, std::string("the server at ") + PQhostaddr(connection) + " port " + PQport(connection) +
+                                                                   " is a standby, or takes no writes; the primary is needed");
     PQsetnonblocking(connection, 1);
     // Notices would be printed to stderr.
     PQsetNoticeReceiver(connection, [](void*, const PGresult*) {}, nullptr);

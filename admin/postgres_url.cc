@@ -10,7 +10,7 @@ namespace fetcher {
 
 namespace {
 
-constexpr const char* kForm = "must be of the form postgresql://USER:PASSWORD@HOST:PORT/DATABASE";
+constexpr const char* kForm = "must be of the form postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or HOST:PORT,HOST:PORT for several";
 
 tl::unexpected<std::string> wrong(std::string words) { return tl::unexpected<std::string>(std::move(words)); }
 

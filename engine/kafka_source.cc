@@ -17,9 +17,8 @@ constexpr std::string_view kCommitOfTopic = "topic=";
 // For so long questions may go unanswered; then a new client is of more use than this one, which looks for the brokers where they were.
 constexpr std::chrono::seconds kUnansweredLimit{15};
 constexpr std::chrono::seconds kSeekTimeout{2};
-// While one partition's queue is full only the others are asked for, and where they have nothing new nothing at all comes for so long: no longer
-// than a full queue lasts a sink of 160 MB/s.
-size_t fetch_wait_ms(size_t queue_bytes) { return std::max<size_t>(queue_bytes / 160'000, 10); }
+// While one partition's queue is full only the others are asked for, and where they have nothing new nothing at all comes for so long.
+constexpr const char* kFetchWaitMs = "50";
 
 bool cooperative(rd_kafka_t* client) {
     const char* protocol = rd_kafka_rebalance_protocol(client);
@@ -199,7 +198,7 @@ Result<std::unique_ptr<KafkaSource>> KafkaSource::create(const KafkaSourceOption
         {"max.partition.fetch.bytes", std::to_string(std::clamp<size_t>(prefetch_kib * 1024, 64 << 10, 1 << 20))},
         {"queued.min.messages", std::to_string(std::clamp<size_t>(prefetch_kib * 1024 / 128, 1'000, 1'000'000))},
         {"fetch.queue.backoff.ms", "5"},
-        {"fetch.wait.max.ms", std::to_string(fetch_wait_ms(o.prefetch_bytes_per_partition))},
+        {"fetch.wait.max.ms", kFetchWaitMs},
         // A connection that swallows everything is given up after this long; the largest answer must come through a slow line meanwhile.
         {"socket.timeout.ms", "30000"},
         {"fetch.max.bytes", std::to_string(16 << 20)},

@@ -127,8 +127,9 @@ DatabaseResult<void> DatabaseConnection::connect(std::map<std::string, std::stri
         if (auto ready = wait(state == PGRES_POLLING_READING ? POLLIN : POLLOUT, last_); !ready) return ready;
     }
     // Another address of the name may be the primary's. Before PostgreSQL 14 only the first row shows it.
-    if (const char* standby = PQparameterStatus(connection_, "in_hot_standby"); standby && std::string_view(standby) == "on")
-        return failed(lost("it is a standby, which takes no rows"));
+    for (const char* parameter : {"in_hot_standby", "default_transaction_read_only"})
+        if (const char* status = PQparameterStatus(connection_, parameter); status && std::string_view(status) == "on")
+            return failed(lost("it is a standby, or read-only, and takes no rows"));
     if (PQsetnonblocking(connection_, 1) != 0) return failed(lost(first_line(PQerrorMessage(connection_))));
     return {};
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <optional>
 #include <vector>
 
 #include "engine/host_resolver.h"
@@ -22,9 +23,9 @@ std::string value_or(const std::map<std::string, std::string>& keywords, const c
 }
 
 // For people: with references where the text has them.
-std::string shown_name(const std::map<std::string, std::string>& keywords) {
+std::string shown_name(const std::vector<DatabaseDsn::Place>& places, const std::map<std::string, std::string>& keywords) {
     std::string where;
-    for (const auto& [host, port] : DatabaseDsn::places(keywords)) where += (where.empty() ? "" : ",") + host + ":" + port;
+    for (const auto& place : places) where += (where.empty() ? "" : ",") + place.text();
     return where + "/" + value_or(keywords, "dbname", value_or(keywords, "user", ""));
 }
 
@@ -53,12 +54,30 @@ tl::unexpected<DatabaseFailure> as_failure(const Error& error, const HiddenValue
     return failed({kind, "", hidden.hide(error.reason), 0});
 }
 
+DatabaseResult<std::unique_ptr<DatabaseConnection>> connect_to(DatabaseTarget target, const StopSignal& stop, std::chrono::seconds silence,
+                                                               steady_clock::time_point deadline) {
+    const std::string host = target.keywords.at("host");
+    const auto addresses = addresses_of(host, stop, deadline);
+    if (!addresses) return as_failure(addresses.error(), target.hidden);
+    DatabaseResult<std::unique_ptr<DatabaseConnection>> made = failed({});
+    const bool host_is_hidden = target.hidden.hide(host) != host;
+    auto left = static_cast<int64_t>(addresses->size());
+    for (const auto& address : *addresses) {
+        // host stays, for certificates and messages; libpq connects to hostaddr and asks no resolver again.
+        target.keywords["hostaddr"] = address;
+        if (host_is_hidden) target.hidden.add(address, "***");
+        made = DatabaseConnection::open(target, stop, silence, share_of(deadline, left--));
+        if (made || made.error().kind != DatabaseFailure::Kind::connection) break;
+    }
+    return made;
+}
+
 }  // namespace
 
 DatabaseConnector::DatabaseConnector(std::string dsn, std::string secrets_dir, std::string certificates_dir)
     : dsn_(std::move(dsn)), secrets_(std::move(secrets_dir)), certificates_dir_(std::move(certificates_dir)) {}
 
-Result<DatabaseTarget> DatabaseConnector::target() const {
+Result<std::vector<DatabaseTarget>> DatabaseConnector::targets() const {
     std::string text = dsn_;
     const bool whole = SecretSource::is_reference(text);
     if (whole) {
@@ -68,59 +87,55 @@ Result<DatabaseTarget> DatabaseConnector::target() const {
     }
     const auto dsn = DatabaseDsn::parse(text);
     if (!dsn) return fatal("db_dsn " + dsn.error().reason);
-    DatabaseTarget target;
-    target.name = whole ? dsn_ : shown_name(dsn->keywords());
+    DatabaseTarget all;
     for (const auto& [keyword, value] : dsn->keywords()) {
         auto resolved = secrets_.resolve(value);
         if (!resolved) return fatal("db_dsn: " + resolved.error().reason);
         const bool is_secret = whole || SecretSource::has_reference(value);
         // The others are words and numbers that say nothing, and stand in many a sentence.
-        const bool tells = keyword == "host" || keyword == "user" || keyword == "dbname" || keyword == "password" || keyword == "application_name";
-        if (is_secret && tells) target.hidden.add(*resolved, whole ? "***" : value);
-        if (is_secret && keyword == "host")
-            for (const auto& place : DatabaseDsn::places({{keyword, *resolved}})) target.hidden.add(place.host, whole ? "***" : value);
-        target.keywords[keyword] = std::move(*resolved);
+        const bool tells = keyword == "user" || keyword == "dbname" || keyword == "password" || keyword == "application_name";
+        if (is_secret && tells) all.hidden.add(*resolved, whole ? "***" : value);
+        all.keywords[keyword] = std::move(*resolved);
     }
-    if (const auto good = DatabaseDsn::check_values(target.keywords, certificates_dir_); !good) return fatal("db_dsn " + good.error().reason);
-    if (const auto file = target.keywords.find("sslrootcert"); file != target.keywords.end()) file->second = certificates_dir_ + "/" + file->second;
-    return target;
+    if (const auto good = DatabaseDsn::check_values(all.keywords, certificates_dir_); !good) return fatal("db_dsn " + good.error().reason);
+    if (const auto file = all.keywords.find("sslrootcert"); file != all.keywords.end()) file->second = certificates_dir_ + "/" + file->second;
+
+    const auto places = DatabaseDsn::places(all.keywords);
+    const auto shown = DatabaseDsn::places(dsn->keywords());
+    const bool one_by_one = shown.size() == places.size();  // or one reference stands for several hosts
+    for (size_t i = 0; i < places.size(); i++) {
+        const auto& said = shown[one_by_one ? i : 0].host;
+        if (whole || SecretSource::has_reference(said)) all.hidden.add(places[i].host, whole ? "***" : said);
+    }
+    std::vector<DatabaseTarget> targets;
+    for (size_t i = 0; i < places.size(); i++) {
+        auto& target = targets.emplace_back(all);
+        target.keywords["host"] = places[i].host;
+        target.keywords["port"] = places[i].port;
+        target.name = whole ? dsn_ : shown_name(one_by_one ? std::vector{shown[i]} : shown, dsn->keywords());
+    }
+    return targets;
 }
 
 DatabaseResult<std::unique_ptr<DatabaseConnection>> DatabaseConnector::connect(const StopSignal& stop, std::chrono::seconds silence) const {
-    auto whom = target();
+    const auto whom = targets();
     if (!whom) return as_failure(whom.error(), {});
-    const auto deadline = steady_clock::now() + time_to_connect(whom->keywords);
-    const auto places = DatabaseDsn::places(whom->keywords);
-    DatabaseResult<std::unique_ptr<DatabaseConnection>> made = failed({});
-    std::string words;  // of all places, so that a person sees what is wrong with each
-    auto left = static_cast<int64_t>(places.size());
-    for (const auto& place : places) {
-        made = connect_to(*whom, place, stop, silence, share_of(deadline, left--));
-        if (made || made.error().kind != DatabaseFailure::Kind::connection) return made;
-        words += (words.empty() ? "" : "; ") + made.error().words;
+    const auto deadline = steady_clock::now() + time_to_connect(whom->front().keywords);
+    std::optional<DatabaseFailure> failure;
+    auto left = static_cast<int64_t>(whom->size());
+    for (const auto& target : *whom) {
+        auto made = connect_to(target, stop, silence, share_of(deadline, left--));
+        if (made || made.error().kind == DatabaseFailure::Kind::stopped) return made;
+        if (!failure) {
+            failure = std::move(made.error());
+            continue;
+        }
+        // Where one of them may be of use later, the consumer waits for it.
+        if (failure->kind != made.error().kind) failure->kind = DatabaseFailure::Kind::connection;
+        failure->words += "; " + made.error().words;
+        failure->sqlstate.clear();
     }
-    made.error().words = words;
-    return made;
-}
-
-DatabaseResult<std::unique_ptr<DatabaseConnection>> DatabaseConnector::connect_to(DatabaseTarget whom, const DatabaseDsn::Place& place, const StopSignal& stop,
-                                                                                  std::chrono::seconds silence, steady_clock::time_point deadline) const {
-    const auto addresses = addresses_of(place.host, stop, deadline);
-    if (!addresses) return as_failure(addresses.error(), whom.hidden);
-    whom.keywords["port"] = place.port;
-    // host stays, for certificates and messages; libpq connects to hostaddr and asks no resolver again.
-    whom.keywords["host"] = place.host;
-    if (!SecretSource::is_reference(dsn_)) whom.name = whom.hidden.hide(shown_name(whom.keywords));
-    const bool host_is_hidden = whom.hidden.hide(place.host) != place.host;
-    DatabaseResult<std::unique_ptr<DatabaseConnection>> made = failed({});
-    auto left = static_cast<int64_t>(addresses->size());
-    for (const auto& address : *addresses) {
-        whom.keywords["hostaddr"] = address;
-        if (host_is_hidden) whom.hidden.add(address, "***");
-        made = DatabaseConnection::open(whom, stop, silence, share_of(deadline, left--));
-        if (made || made.error().kind != DatabaseFailure::Kind::connection) break;
-    }
-    return made;
+    return failed(std::move(*failure));
 }
 
 }  // namespace fetcher

@@ -6,9 +6,9 @@
 #include <chrono>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "processors/database_connection.h"
-#include "processors/database_dsn.h"
 #include "processors/secrets.h"
 
 namespace fetcher {
@@ -17,14 +17,12 @@ class DatabaseConnector {
   public:
     DatabaseConnector(std::string dsn, std::string secrets_dir, std::string certificates_dir);
 
-    // The first place counts that lets in and is no standby. Each, and each of its host's addresses, has its share of the time: connect_timeout, at most 8 s. stop outlives the connection; silence: see
-    // DatabaseConnection.
+    // The first place counts that lets in and takes writes. Each, and each address of its host, has its share of the time: connect_timeout, at
+    // most 8 s. stop outlives the connection; silence: see DatabaseConnection.
     DatabaseResult<std::unique_ptr<DatabaseConnection>> connect(const StopSignal& stop, std::chrono::seconds silence) const;
 
   private:
-    Result<DatabaseTarget> target() const;
-    DatabaseResult<std::unique_ptr<DatabaseConnection>> connect_to(DatabaseTarget whom, const DatabaseDsn::Place& place, const StopSignal& stop,
-                                                                   std::chrono::seconds silence, std::chrono::steady_clock::time_point deadline) const;
+    Result<std::vector<DatabaseTarget>> targets() const;  // one for each place; at least one
 
     const std::string dsn_;
     const SecretSource secrets_;

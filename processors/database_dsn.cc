@@ -16,7 +16,7 @@ constexpr std::array<std::string_view, 9> kAllowed = {"host",    "port",        
                                                       "sslmode", "connect_timeout", "application_name", "sslrootcert"};
 constexpr std::array<std::string_view, 6> kSslModes = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"};
 constexpr const char* kMask = "***";
-constexpr const char* kForms = "must be postgresql://user:password@host:port/database, or keywords as in \"host=… dbname=… user=…\"";
+constexpr const char* kForms = "must be postgresql://user:password@host:port/database (host:port,host:port for several), or keywords as in \"host=… dbname=… user=…\"";
 
 // A keyword with where its value stands in the text, so that it can be masked there.
 struct Part {
@@ -233,19 +233,27 @@ bool is_never_allowed(const std::string& host) {
 std::string host_problem(const std::string& host) {
     if (host.empty()) return "names no host";
     if (host.starts_with('/') || host.starts_with('@')) return "names a socket as its host; only TCP is allowed: give a host name or address";
+    if (std::ranges::any_of(host, is_space)) return "has a space in a host";
     if (host.find('%') != std::string::npos) return "has a % in its host; an address with a zone is link-local, where no database may be";
     if (is_never_allowed(host)) return "names a link-local or metadata address, where no database may be";
+    return {};
+}
+
+// Of a list of hosts or ports; what is a reference in it is not known yet. A port may be left out of a list.
+std::string problem_of_places(const std::string& keyword, const std::string& value) {
+    const auto list = items(value);
+    for (const auto& item : list) {
+        if (SecretSource::has_reference(item)) continue;
+        if (auto problem = keyword == "host" ? host_problem(item) : std::string(); !problem.empty()) return problem;
+        const bool left_out = item.empty() && list.size() > 1;
+        if (keyword == "port" && !left_out && !is_number(item, 1, 65535)) return "has a port that is no number from 1 to 65535";
+    }
     return {};
 }
 
 // Of one value without references; "" if it is good.
 std::string problem_of(const std::string& keyword, const std::string& value, const std::string& certificates_dir) {
     if (value.find('\0') != std::string::npos) return keyword + " holds a NUL byte";
-    for (const auto& item : items(value)) {
-        if (keyword == "host")
-            if (auto problem = host_problem(item); !problem.empty()) return problem;
-        if (keyword == "port" && !is_number(item, 1, 65535) && !(item.empty() && item != value)) return "has a port that is no number from 1 to 65535";
-    }
     if (keyword == "connect_timeout" && !is_number(value, 1, 600)) return "has a connect_timeout that is no number of seconds from 1 to 600";
     if (keyword == "sslmode" && std::ranges::find(kSslModes, value) == kSslModes.end())
         return "has an sslmode that is none of disable, allow, prefer, require, verify-ca, verify-full";
@@ -275,6 +283,8 @@ Result<DatabaseDsn> DatabaseDsn::parse(std::string_view text) {
 
 Result<void> DatabaseDsn::check_values(const std::map<std::string, std::string>& keywords, const std::string& certificates_dir) {
     for (const auto& [keyword, value] : keywords) {
+        if (keyword == "host" || keyword == "port")
+            if (auto problem = problem_of_places(keyword, value); !problem.empty()) return fatal(std::move(problem));
         if (SecretSource::has_reference(value)) continue;
         if (auto problem = problem_of(keyword, value, certificates_dir); !problem.empty()) return fatal(std::move(problem));
     }
@@ -297,11 +307,13 @@ std::vector<DatabaseDsn::Place> DatabaseDsn::places(const std::map<std::string, 
     const auto ports = items(value_of("port"));
     std::vector<Place> found;
     for (auto& host : items(value_of("host"))) {
-        const auto& port = ports.size() == 1 ? ports[0] : ports[std::min(found.size(), ports.size() - 1)];
+        const auto& port = ports[std::min(found.size(), ports.size() - 1)];
         found.push_back({std::move(host), port.empty() ? "5432" : port});
     }
     return found;
 }
+
+std::string DatabaseDsn::Place::text() const { return (host.find(':') == std::string::npos || SecretSource::has_reference(host) ? host : "[" + host + "]") + ":" + port; }
 
 const std::string& DatabaseDsn::value(const std::string& keyword) const {
     static const std::string kNone;

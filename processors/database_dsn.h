@@ -28,6 +28,7 @@ class DatabaseDsn {
     struct Place {
         std::string host;
         std::string port;
+        std::string text() const;  // host:port
     };
     static std::vector<Place> places(const std::map<std::string, std::string>& keywords);
 

@@ -1,5 +1,7 @@
 #include "processors/database_sync_type.h"
 
+#include <set>
+
 #include "processors/database_dsn.h"
 #include "processors/database_sync.h"
 #include "processors/secrets.h"
@@ -26,7 +28,11 @@ std::string DatabaseSyncType::claim(const nlohmann::json& config, const Processo
     std::string where = DatabaseDsn::masked(options.db_dsn);
     if (const auto dsn = DatabaseDsn::parse(options.db_dsn); dsn && !SecretSource::is_reference(options.db_dsn)) {
         const auto or_else = [](const std::string& value, const std::string& standard) { return value.empty() ? standard : value; };
-        where = dsn->value("host") + ":" + or_else(dsn->value("port"), "5432") + "/" + or_else(dsn->value("dbname"), dsn->value("user"));
+        std::set<std::string> places;  // in whatever order they are written
+        for (const auto& place : DatabaseDsn::places(dsn->keywords())) places.insert(place.text());
+        where.clear();
+        for (const auto& place : places) where += (where.empty() ? "" : ",") + place;
+        where += "/" + or_else(dsn->value("dbname"), dsn->value("user"));
     }
     return "table " + (options.schema.empty() ? "public" : options.schema) + "." + options.table + " at " + where + " for consumer " + owner.consumer_id;
 }

@@ -67,7 +67,7 @@ TEST(DatabaseDsn, RefusesByNameWhatIsNotAllowed) {
 
 TEST(DatabaseDsn, RefusesWhatWouldNotBeTcpToADatabase) {
     for (const char* text : {"host=/var/run/postgresql", "postgresql://%2Fvar%2Frun/d", "host=@abstract", "host=169.254.169.254", "host=fe80::1",
-                             "host=::ffff:169.254.1.1", "host=a,169.254.169.254", "host=a,", "host=a,/tmp", "host=a,b port=1,2,3", "host=a port=1,2", "host=a,b port=1,x", "dbname=d", "postgresql:///d", "host=h port=0", "host=h port=70000",
+                             "host=::ffff:169.254.1.1", "host=a,169.254.169.254", "host=169.254.169.254,${secret:H}", "host=a,${secret:H} port=x,1", "host='a, b'", "host=a,", "host=a,/tmp", "host=a,b port=1,2,3", "host=a port=1,2", "host=a,b port=1,x", "dbname=d", "postgresql:///d", "host=h port=0", "host=h port=70000",
                              "host=h connect_timeout=x", "host=h sslmode=off", "mysql://h/d", "h", "host='h", "postgresql://h/%zz",
                              "host=h host=i", "host=h sslmode=verify-full"}) {
         EXPECT_NE(refusal(text), "") << text;
