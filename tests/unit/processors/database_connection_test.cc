@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "database_world.h"
+#include "loopback.h"
 #include "processors/database_dsn.h"
 
 namespace fetcher {
@@ -50,6 +51,34 @@ class BlackHole {
     const int fd_;
     int port_ = 0;
     std::vector<int> taken_;
+};
+
+// Says no to whoever comes, as a server without this database does.
+class RefusingServer {
+  public:
+    RefusingServer() : thread_([this] { serve(); }) {}
+    ~RefusingServer() {
+        ::shutdown(fd_, SHUT_RDWR);
+        thread_.join();
+        ::close(fd_);
+    }
+    std::string place() const { return "127.0.0.1:" + std::to_string(port_); }
+
+  private:
+    void serve() const {
+        static constexpr char kAnswer[] = "E\0\0\0\x22SFATAL\0C3D000\0Mno such thing\0";
+        for (int fd = 0; (fd = ::accept(fd_, nullptr, nullptr)) >= 0; ::close(fd)) {
+            char asked[512];
+            if (::recv(fd, asked, sizeof asked, 0) <= 0) continue;
+            ::send(fd, kAnswer, sizeof kAnswer, MSG_NOSIGNAL);
+            ::shutdown(fd, SHUT_WR);
+            while (::recv(fd, asked, sizeof asked, 0) > 0) continue;
+        }
+    }
+
+    const int fd_ = ::socket(AF_INET, SOCK_STREAM, 0);
+    const int port_ = listen_on_loopback(fd_);
+    std::thread thread_;
 };
 
 template <class Call>
@@ -171,6 +200,44 @@ TEST_F(DatabaseSecrets, AreNotInErrors) {
     shows("postgresql://u:hunter2@${secret:H1_HOST}/d", "${secret:H1_HOST}");
     EXPECT_EQ(shows("postgresql://u:hunter2@${secret:H1_ADDRESS}:1/d", "${secret:H1_ADDRESS}:1/d").find(host_), std::string::npos);
     EXPECT_EQ(shows("${secret:H1_WHOLE}", "PostgreSQL at ${secret:H1_WHOLE}: ").find(host_), std::string::npos);
+}
+
+class DatabasePlaces : public DatabaseSecrets {
+  protected:
+    DatabaseResult<std::unique_ptr<DatabaseConnection>> connect(const std::string& places) {
+        const auto dsn = "postgresql://" + user_ + ":" + password_ + "@" + places + "/" + database_ + "?sslmode=disable";
+        return DatabaseConnector(dsn, "", "").connect(never_, seconds(20));
+    }
+    std::string good() const { return host_ + ":" + port_; }
+
+    RefusingServer refusing_;
+    StopSignal never_;
+};
+
+TEST_F(DatabasePlaces, TheFirstThatLetsInCountsWhateverIsWrongWithThoseBefore) {
+    for (const auto& before : {std::string("127.0.0.1:1"), refusing_.place(), std::string("no-such-host.invalid")}) {
+        const auto made = connect(before + "," + good());
+        EXPECT_TRUE(made) << before << ": " << made.error().words;
+    }
+}
+
+TEST_F(DatabasePlaces, OneThatMayComeBackIsWaitedFor) {
+    const auto both = connect("127.0.0.1:1," + refusing_.place());
+    ASSERT_FALSE(both);
+    EXPECT_EQ(both.error().kind, DatabaseFailure::Kind::connection);
+    for (const auto* words : {"127.0.0.1:1/", "no such thing"}) EXPECT_NE(both.error().words.find(words), std::string::npos) << both.error().words;
+    const auto none = connect(refusing_.place() + "," + refusing_.place());
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().kind, DatabaseFailure::Kind::fatal) << none.error().words;
+}
+
+TEST_F(DatabasePlaces, ReferencesInAListAreShownOneByOne) {
+    secret("H1_PLACE", "hidden-host.invalid");
+    secret("H1_NUMBER", "6543");
+    const auto words = words_of("postgresql://u:p@pg.invalid,${secret:H1_PLACE}:${secret:H1_NUMBER}/pg");
+    EXPECT_NE(words.find("pg.invalid"), std::string::npos) << words;
+    EXPECT_NE(words.find("${secret:H1_PLACE}"), std::string::npos) << words;
+    for (const char* hidden : {"hidden-host", "6543"}) EXPECT_EQ(words.find(hidden), std::string::npos) << words;
 }
 
 }  // namespace

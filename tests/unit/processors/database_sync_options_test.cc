@@ -70,6 +70,8 @@ TEST(DatabaseSyncOptions, OneTableIsOneClaimHoweverItIsWritten) {
     EXPECT_EQ(claim({{"db_dsn", "host=db-host user=payments"}, {"table", "public.\"t\""}}), written);
     for (const char* other : {"T", "other.t", "u"}) EXPECT_NE(claim({{"db_dsn", "postgresql://user@db-host/payments"}, {"table", other}}), written);
     EXPECT_NE(claim({{"db_dsn", "postgresql://user@db-host/orders"}, {"table", "t"}}), written);
+    const auto of_two = claim({{"db_dsn", "postgresql://user@one,two:5433/payments"}, {"table", "t"}});
+    EXPECT_EQ(claim({{"db_dsn", "host=two,one port=5433,5432 dbname=payments"}, {"table", "t"}}), of_two);
     EXPECT_EQ(claim({{"db_dsn", "${secret:DSN}"}}), "table public.kafka_messages at ${secret:DSN} for consumer consumer");
     EXPECT_EQ(written.find("password"), std::string::npos) << written;
 }
