@@ -110,15 +110,17 @@ def test_a_transaction_that_takes_too_long_is_written_in_smaller_ones(flow, make
 
 @pytest.mark.timeout(120)
 def test_deadlocks_cost_time_and_nothing_else(flow, make_server, database):
-    """40P01: somebody locks the positions first and the table then, as we do the other way round. Who waits longest is the victim: we are."""
+    """40P01: somebody locks the positions first and the table then, as we do the other way round. Who waits longest is the victim: we are, for the other waits
+    for us to wait, and for 0.4 s of PostgreSQL's deadlock_timeout of 1 s more."""
     server = make_server().start()
     consumer = flow.create(server, workers=1)
     flow.stream.send(1)
     flow.wait_complete(30)
     deadlocks = lambda: int(database.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"))
     other = (
-        "BEGIN; UPDATE fetcher_positions SET updated_at = now(); SELECT pg_sleep(0.5);"
-        "LOCK TABLE kafka_messages IN ACCESS EXCLUSIVE MODE; COMMIT;"
+        "BEGIN; UPDATE fetcher_positions SET updated_at = now();"
+        "DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid') LOOP PERFORM pg_sleep(0.01); END LOOP; END $$;"
+        "SELECT pg_sleep(0.4); LOCK TABLE kafka_messages IN ACCESS EXCLUSIVE MODE; COMMIT;"
     )
     with flow.stream.sending(rate=2_000) as _:
         for _ in range(3):
