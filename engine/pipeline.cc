@@ -18,7 +18,7 @@ namespace {
 constexpr std::chrono::milliseconds kFindTimeout{1'000};  // also how long a stop may have to wait before the topic is found
 constexpr std::chrono::milliseconds kFindPause{500};
 constexpr std::chrono::seconds kUnansweredLimit{15};  // a client that has known brokers looks for them where they were: a new one is made
-constexpr uint64_t kPrefetchPerPartition = 4 << 20;       // librdkafka adds about as much of its own for small records
+constexpr uint64_t kPrefetchPerPartition = 2 << 20;       // librdkafka adds about as much of its own for small records
 constexpr uint64_t kLeastPrefetchPerPartition = 64 << 10;
 constexpr int kGuessedPartitions = 4;
 
