@@ -99,8 +99,9 @@ PostgresConnection::Answer<std::unique_ptr<PostgresConnection>> PostgresConnecti
         const auto until = share_of(deadline, left--);
         auto made = connect_to(url, place, until);
         if (made) {
-            if (const auto set = (*made)->run_script(limits, until); set) return made;
-            else made = tl::unexpected<PostgresFailure>(set.error());
+            const auto set = (*made)->run_script(limits, until);
+            if (set) return made;
+            made = tl::unexpected<PostgresFailure>(set.error());
         }
         const auto& reason = made.error().reason;
         failed.reason += (failed.reason.empty() ? "" : "; ") + reason;

@@ -41,7 +41,7 @@ class PostgresConnection {
     template <class T>
     using Answer = tl::expected<T, PostgresFailure>;
 
-    // Each of the URL's places, and each address of one, has its share of the time; the first counts that lets in and is no standby.
+    // Each of the URL's places, and each address of one, has its share of the time; the first counts that lets in and takes writes.
     // statement_timeout: after which the server itself gives up a statement; should be less than the deadlines of run().
     static Answer<std::unique_ptr<PostgresConnection>> connect(const PostgresUrl& url, std::chrono::milliseconds statement_timeout,
                                                                Time deadline);

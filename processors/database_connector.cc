@@ -22,13 +22,6 @@ std::string value_or(const std::map<std::string, std::string>& keywords, const c
     return found == keywords.end() ? standard : found->second;
 }
 
-// For people: with references where the text has them.
-std::string shown_name(const std::vector<DatabaseDsn::Place>& places, const std::map<std::string, std::string>& keywords) {
-    std::string where;
-    for (const auto& place : places) where += (where.empty() ? "" : ",") + place.text();
-    return where + "/" + value_or(keywords, "dbname", value_or(keywords, "user", ""));
-}
-
 steady_clock::duration time_to_connect(const std::map<std::string, std::string>& keywords) {
     const int seconds = std::atoi(value_or(keywords, "connect_timeout", "0").c_str());
     return seconds > 0 ? std::min(std::chrono::seconds(seconds), kLongestConnect) : kLongestConnect;
@@ -112,7 +105,7 @@ Result<std::vector<DatabaseTarget>> DatabaseConnector::targets() const {
         auto& target = targets.emplace_back(all);
         target.keywords["host"] = places[i].host;
         target.keywords["port"] = places[i].port;
-        target.name = whole ? dsn_ : shown_name(one_by_one ? std::vector{shown[i]} : shown, dsn->keywords());
+        target.name = whole ? dsn_ : DatabaseDsn::name(one_by_one ? std::vector{shown[i]} : shown, dsn->keywords());
     }
     return targets;
 }

@@ -208,6 +208,13 @@ Parts read_parts(std::string_view text) {
     return read_keywords(text);
 }
 
+// "" if it is not there.
+const std::string& value_in(const std::map<std::string, std::string>& keywords, const std::string& keyword) {
+    static const std::string kNone;
+    const auto found = keywords.find(keyword);
+    return found == keywords.end() ? kNone : found->second;
+}
+
 std::vector<std::string> items(std::string_view text) {
     std::vector<std::string> found;
     for (size_t at = 0; at <= text.size();) {
@@ -300,13 +307,9 @@ Result<void> DatabaseDsn::check_values(const std::map<std::string, std::string>&
 }
 
 std::vector<DatabaseDsn::Place> DatabaseDsn::places(const std::map<std::string, std::string>& keywords) {
-    const auto value_of = [&](const char* keyword) {
-        const auto found = keywords.find(keyword);
-        return found == keywords.end() ? std::string() : found->second;
-    };
-    const auto ports = items(value_of("port"));
+    const auto ports = items(value_in(keywords, "port"));
     std::vector<Place> found;
-    for (auto& host : items(value_of("host"))) {
+    for (auto& host : items(value_in(keywords, "host"))) {
         const auto& port = ports[std::min(found.size(), ports.size() - 1)];
         found.push_back({std::move(host), port.empty() ? "5432" : port});
     }
@@ -315,11 +318,14 @@ std::vector<DatabaseDsn::Place> DatabaseDsn::places(const std::map<std::string, 
 
 std::string DatabaseDsn::Place::text() const { return (host.find(':') == std::string::npos || SecretSource::has_reference(host) ? host : "[" + host + "]") + ":" + port; }
 
-const std::string& DatabaseDsn::value(const std::string& keyword) const {
-    static const std::string kNone;
-    const auto found = keywords_.find(keyword);
-    return found == keywords_.end() ? kNone : found->second;
+std::string DatabaseDsn::name(const std::vector<Place>& places, const std::map<std::string, std::string>& keywords) {
+    std::string where;
+    for (const auto& place : places) where += (where.empty() ? "" : ",") + place.text();
+    const auto& database = value_in(keywords, "dbname");
+    return where + "/" + (database.empty() ? value_in(keywords, "user") : database);
 }
+
+const std::string& DatabaseDsn::value(const std::string& keyword) const { return value_in(keywords_, keyword); }
 
 std::string DatabaseDsn::masked(std::string_view text) {
     if (SecretSource::is_reference(text)) return std::string(text);

@@ -31,6 +31,8 @@ class DatabaseDsn {
         std::string text() const;  // host:port
     };
     static std::vector<Place> places(const std::map<std::string, std::string>& keywords);
+    // host:port,host:port/database, with references where the keywords have them.
+    static std::string name(const std::vector<Place>& places, const std::map<std::string, std::string>& keywords);
 
     const std::map<std::string, std::string>& keywords() const { return keywords_; }
     const std::string& value(const std::string& keyword) const;  // "" if it is not there

@@ -1,6 +1,6 @@
 #include "processors/database_sync_type.h"
 
-#include <set>
+#include <algorithm>
 
 #include "processors/database_dsn.h"
 #include "processors/database_sync.h"
@@ -27,12 +27,11 @@ std::string DatabaseSyncType::claim(const nlohmann::json& config, const Processo
     const auto options = DatabaseSyncOptions::from(config);
     std::string where = DatabaseDsn::masked(options.db_dsn);
     if (const auto dsn = DatabaseDsn::parse(options.db_dsn); dsn && !SecretSource::is_reference(options.db_dsn)) {
-        const auto or_else = [](const std::string& value, const std::string& standard) { return value.empty() ? standard : value; };
-        std::set<std::string> places;  // in whatever order they are written
-        for (const auto& place : DatabaseDsn::places(dsn->keywords())) places.insert(place.text());
-        where.clear();
-        for (const auto& place : places) where += (where.empty() ? "" : ",") + place;
-        where += "/" + or_else(dsn->value("dbname"), dsn->value("user"));
+        auto places = DatabaseDsn::places(dsn->keywords());  // in whatever order they are written
+        std::ranges::sort(places, {}, &DatabaseDsn::Place::text);
+        const auto repeated = std::ranges::unique(places, {}, &DatabaseDsn::Place::text);
+        places.erase(repeated.begin(), repeated.end());
+        where = DatabaseDsn::name(places, dsn->keywords());
     }
     return "table " + (options.schema.empty() ? "public" : options.schema) + "." + options.table + " at " + where + " for consumer " + owner.consumer_id;
 }

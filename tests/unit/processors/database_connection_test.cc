@@ -1,9 +1,7 @@
 // Connecting to a database that does not answer, or says no: how long it takes, what ends it, and what is told of it.
 #include "processors/database_connection.h"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,16 +24,6 @@ using std::chrono::seconds;
 // Takes connections and never says a word.
 class BlackHole {
   public:
-    BlackHole() : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)) {
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        socklen_t length = sizeof address;
-        EXPECT_EQ(::bind(fd_, reinterpret_cast<sockaddr*>(&address), length), 0);
-        EXPECT_EQ(::listen(fd_, 16), 0);
-        ::getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &length);
-        port_ = ntohs(address.sin_port);
-    }
     ~BlackHole() {
         for (const int taken : taken_) ::close(taken);
         ::close(fd_);
@@ -48,8 +36,8 @@ class BlackHole {
     std::string url(const std::string& more = "") const { return "postgresql://u:p@127.0.0.1:" + std::to_string(port_) + "/d" + more; }
 
   private:
-    const int fd_;
-    int port_ = 0;
+    const int fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    const int port_ = listen_on_loopback(fd_, 16);
     std::vector<int> taken_;
 };
 

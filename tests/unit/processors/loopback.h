@@ -11,13 +11,13 @@
 namespace fetcher {
 
 // Returns the port.
-inline uint16_t listen_on_loopback(int listener) {
+inline uint16_t listen_on_loopback(int listener, int backlog = 1) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
     EXPECT_EQ(::bind(listener, reinterpret_cast<const sockaddr*>(&address), size), 0);
-    EXPECT_EQ(::listen(listener, 1), 0);
+    EXPECT_EQ(::listen(listener, backlog), 0);
     EXPECT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
     return ntohs(address.sin_port);
 }
