@@ -14,6 +14,8 @@ using Kind = KafkaAdminError::Kind;
 using Millis = std::chrono::milliseconds;
 using Deadline = std::chrono::steady_clock::time_point;
 
+constexpr Millis kPause{100};  // before what is on its way is asked for again
+
 tl::unexpected<KafkaAdminError> failed(Kind kind, std::string reason) { return tl::unexpected<KafkaAdminError>({kind, std::move(reason)}); }
 
 Millis left(Deadline deadline) {
@@ -79,7 +81,6 @@ bool is_coordinator_on_its_way(rd_kafka_resp_err_t error) {
 
 KafkaAdmin::Answer<KafkaEvent> ask_committed(rd_kafka_t* client, const std::string& group, const rd_kafka_topic_partition_list_t* partitions,
                                              Deadline deadline) {
-    constexpr Millis kPause{100};
     for (;;) {
         auto* request = rd_kafka_ListConsumerGroupOffsets_new(group.c_str(), partitions);
         const auto options = admin_options(client, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, left(deadline));
@@ -123,16 +124,16 @@ KafkaAdmin::Answer<std::vector<int32_t>> partitions_of(rd_kafka_t* client, const
 
 KafkaAdmin::Answer<std::map<int32_t, int64_t>> log_ends(rd_kafka_t* client, const std::string& topic, const std::vector<int32_t>& partitions,
                                                         rd_kafka_OffsetSpec_t spec, Deadline deadline) {
-    const KafkaQueue queue(rd_kafka_queue_new(client));
-    ask_log_offsets(client, topic, partitions, spec, left(deadline), queue.get());
-    auto answer = await_event(queue.get(), left(deadline));
-    if (!answer) return failed(Kind::unreachable, answer.error().reason);
-    std::map<int32_t, int64_t> ends;
-    for (const auto& at : log_offsets(answer->get())) {
-        if (at.error) return failed(Kind::unreachable, rd_kafka_err2str(at.error));
-        ends[at.partition] = at.offset;
+    for (;;) {
+        const KafkaQueue queue(rd_kafka_queue_new(client));
+        ask_log_offsets(client, topic, partitions, spec, left(deadline), queue.get());
+        auto answer = await_event(queue.get(), left(deadline));
+        if (!answer) return failed(Kind::unreachable, answer.error().reason);
+        auto found = log_offsets(answer->get());
+        if (found.refused.empty()) return std::move(found.of_partition);
+        if (!found.leader_is_on_its_way || left(deadline) <= kPause) return failed(Kind::unreachable, found.refused);
+        std::this_thread::sleep_for(kPause);
     }
-    return ends;
 }
 
 KafkaAdmin::Answer<KafkaAdmin::Offsets> offsets_of(rd_kafka_t* client, const std::string& group, Deadline deadline) {

@@ -185,15 +185,20 @@ void ask_log_offsets(rd_kafka_t* client, const std::string& topic, const std::ve
     rd_kafka_ListOffsets(client, list.get(), options.get(), queue);
 }
 
-std::vector<LogOffset> log_offsets(const rd_kafka_event_t* answer) {
-    std::vector<LogOffset> found;
+LogOffsets log_offsets(const rd_kafka_event_t* answer) {
+    LogOffsets found;
     const auto* result = rd_kafka_event_ListOffsets_result(const_cast<rd_kafka_event_t*>(answer));
     if (!result) return found;
     size_t count = 0;
     const auto** infos = rd_kafka_ListOffsets_result_infos(result, &count);
     for (size_t i = 0; i < count; i++) {
         const auto* at = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
-        found.push_back({at->partition, at->offset, at->err});
+        if (!at->err) {
+            found.of_partition[at->partition] = at->offset;
+            continue;
+        }
+        found.refused = "partition " + std::to_string(at->partition) + ": " + rd_kafka_err2str(at->err);
+        found.leader_is_on_its_way &= at->err == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION || at->err == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
     }
     return found;
 }

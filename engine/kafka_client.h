@@ -1,6 +1,7 @@
 // What KafkaSource and KafkaAdmin share: making a client, asking one question with a deadline. Includes librdkafka's header.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,14 +58,14 @@ Result<TopicDescription> describe_topic(rd_kafka_t* client, const std::string& t
 void ask_topic(rd_kafka_t* client, const std::string& topic, int32_t broker, std::chrono::milliseconds timeout, rd_kafka_queue_t* queue);
 Result<TopicDescription> topic_description(const rd_kafka_event_t* answer);
 
-struct LogOffset {
-    int32_t partition;
-    int64_t offset;
-    rd_kafka_resp_err_t error;
+struct LogOffsets {
+    std::map<int32_t, int64_t> of_partition;
+    std::string refused;  // which partition has no answer, and why; empty: each has one
+    bool leader_is_on_its_way = true;  // where refused: that is all; it moves, or the partition is so new that nobody knows yet that he leads it
 };
 // Asks for OFFSET_SPEC_EARLIEST or _LATEST of a topic's partitions; the answer comes to `queue`.
 void ask_log_offsets(rd_kafka_t* client, const std::string& topic, const std::vector<int32_t>& partitions, rd_kafka_OffsetSpec_t spec,
                      std::chrono::milliseconds timeout, rd_kafka_queue_t* queue);
-std::vector<LogOffset> log_offsets(const rd_kafka_event_t* answer);
+LogOffsets log_offsets(const rd_kafka_event_t* answer);
 
 }  // namespace fetcher

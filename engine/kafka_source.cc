@@ -56,7 +56,8 @@ struct KafkaSource::Client {
     KafkaQueue answers;  // of commits and questions that nobody waits for
     bool closed = false;
     std::optional<std::chrono::steady_clock::time_point> unanswered_since;
-    std::string locked_out;  // the broker's words, heard before subscribe()
+    bool refused_before = false;  // the end of a partition's log, by the last answer
+    std::string locked_out;       // the broker's words, heard before subscribe()
 
     KafkaPartitionList list(const std::vector<PartitionStart>& starts) const {
         KafkaPartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(starts.size())));
@@ -90,7 +91,7 @@ struct KafkaSource::Client {
         if (!unanswered_since) unanswered_since = now;
         const bool too_long = now - *unanswered_since > kUnansweredLimit;
         events->on_trouble({too_long ? SourceTrouble::Kind::outdated : SourceTrouble::Kind::broker_unreachable,
-                            too_long ? "the broker does not answer; it is looked for anew: " + why : why});
+                            (too_long ? "the broker does not answer; it is looked for anew: " : "the broker does not answer: ") + why});
     }
 
     void take_description(const rd_kafka_event_t* event) {
@@ -160,12 +161,12 @@ struct KafkaSource::Client {
         } else if (rd_kafka_event_type(raw) == RD_KAFKA_EVENT_LISTOFFSETS_RESULT) {
             if (error) return unanswered(rd_kafka_event_error_string(raw));
             unanswered_since.reset();
-            std::map<int32_t, int64_t> ends;
-            for (const auto& found : log_offsets(event)) {
-                if (found.error) return events->on_trouble({SourceTrouble::Kind::broker_unreachable, rd_kafka_err2str(found.error)});
-                ends[found.partition] = found.offset;
-            }
-            events->on_log_ends(ends);
+            const auto found = log_offsets(event);
+            events->on_log_ends(found.of_partition);
+            // Leaders move; only what the next answer says too is told.
+            if (refused_before && !found.refused.empty())
+                events->on_trouble({SourceTrouble::Kind::broker_unreachable, "the log's end cannot be read: " + found.refused});
+            refused_before = !found.refused.empty();
         } else if (rd_kafka_event_type(raw) == RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT) {
             take_description(event);
         }
@@ -283,11 +284,9 @@ Result<std::map<int32_t, PartitionBounds>> KafkaSource::bounds(const std::vector
         auto answer = await_event(queue, timeout);
         if (!answer) return transient("the log's offsets cannot be read: " + answer.error().reason);
         const auto found = log_offsets(answer->get());
-        for (const auto& at : found) {
-            if (at.error) return transient(std::string("the log's offsets cannot be read: ") + rd_kafka_err2str(at.error));
-            bounds[at.partition].*field = at.offset;
-        }
-        if (found.size() != partitions.size()) return transient("the log's offsets cannot be read: partitions are missing in the answer");
+        if (!found.refused.empty()) return transient("the log's offsets cannot be read: " + found.refused);
+        for (const auto& [p, offset] : found.of_partition) bounds[p].*field = offset;
+        if (found.of_partition.size() != partitions.size()) return transient("the log's offsets cannot be read: partitions are missing in the answer");
         return {};
     };
     if (auto done = read(low_answer.get(), &PartitionBounds::low); !done) return tl::unexpected(done.error());

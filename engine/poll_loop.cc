@@ -324,7 +324,7 @@ void PollLoop::on_log_ends(const std::map<int32_t, int64_t>& log_end_offsets) {
 void PollLoop::on_trouble(const SourceTrouble& trouble) {
     switch (trouble.kind) {
         case SourceTrouble::Kind::broker_unreachable:
-            return health_.set(Severity::degraded, "broker_unreachable", "the broker does not answer: " + trouble.reason);
+            return health_.set(Severity::degraded, "broker_unreachable", trouble.reason);
         case SourceTrouble::Kind::topic_missing:
             return fail("topic " + options_.topic + " is gone: " + trouble.reason);
         case SourceTrouble::Kind::outdated:

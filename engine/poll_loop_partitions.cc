@@ -15,6 +15,7 @@ constexpr std::chrono::milliseconds kBriefOpenWait{100};
 constexpr std::chrono::milliseconds kBestEffortCloseWait{1'000};
 constexpr std::chrono::milliseconds kAskTimeout{5'000};
 constexpr std::chrono::milliseconds kBriefAskTimeout{1'000};
+constexpr std::chrono::milliseconds kLateBeginPause{100};
 
 std::atomic<uint64_t> next_epoch{1};
 
@@ -71,7 +72,8 @@ void PollLoop::ask_bounds_and_begin(const std::vector<int32_t>& partitions, std:
                                     std::chrono::milliseconds timeout) {
     if (partitions.empty()) return;
     const auto bounds = source_.bounds(partitions, timeout);
-    if (!bounds) health_.set(Severity::degraded, "broker_unreachable", bounds.error().reason);
+    if (bounds) health_.clear("broker_unreachable");
+    else health_.set(Severity::degraded, "broker_unreachable", bounds.error().reason);
     for (const int32_t p : partitions) {
         AssignedPartition& partition = partitions_.at(p);
         PartitionStart start{p, bounds ? bounds->at(p).high : kNotKnownYet};
@@ -191,9 +193,12 @@ void PollLoop::begin_late() {
     const auto bounds = source_.bounds(ready, kBriefAskTimeout);
     if (!bounds) {
         health_.set(Severity::degraded, "broker_unreachable", bounds.error().reason);
-        next_late_begin_ = Clock::now() + kBriefAskTimeout;
+        // A question holds the flowing partitions up: at most half of the time is spent on it.
+        const auto answered = Clock::now();
+        next_late_begin_ = answered + (answered - now) + kLateBeginPause;
         return;
     }
+    health_.clear("broker_unreachable");
     for (const int32_t p : ready) {
         AssignedPartition& partition = partitions_.at(p);
         if (partition.state == AssignedPartition::State::flowing) {

@@ -5,8 +5,10 @@
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 
+#include <map>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "engine/assignment.h"
 
@@ -17,6 +19,7 @@ using namespace std::chrono_literals;
 
 constexpr int kRecords = 2'000;
 constexpr size_t kRecordBytes = 1'000;
+constexpr int16_t kListOffsets = 2;  // in Kafka's protocol
 
 class KafkaSourceTest : public testing::Test, protected SourceEvents {
   protected:
@@ -60,8 +63,18 @@ class KafkaSourceTest : public testing::Test, protected SourceEvents {
     }
     void on_revoked(const std::vector<int32_t>& partitions, bool) override { source_->unassign(partitions); }
     void on_committed(const std::vector<PartitionStart>&, const std::string&) override {}
-    void on_log_ends(const std::map<int32_t, int64_t>&) override {}
-    void on_trouble(const SourceTrouble&) override {}
+    void on_log_ends(const std::map<int32_t, int64_t>& log_end_offsets) override {
+        answers_++;
+        log_ends_ = log_end_offsets;
+    }
+    void on_trouble(const SourceTrouble& trouble) override { troubles_.push_back(trouble); }
+
+    // The partition's broker says `error` instead, unless it is none.
+    bool ask_log_end(rd_kafka_resp_err_t error) {
+        if (error) rd_kafka_mock_push_request_errors(cluster_, kListOffsets, 1, error);
+        source_->ask_log_ends({0});
+        return serve_until([this, before = answers_] { return answers_ > before; });
+    }
 
     template <class Done>
     bool serve_until(Done&& done, std::chrono::seconds timeout = 10s) {
@@ -79,7 +92,26 @@ class KafkaSourceTest : public testing::Test, protected SourceEvents {
     std::unique_ptr<KafkaSource> source_;
     std::unique_ptr<PartitionQueue> queue_;
     bool assigned_ = false;
+    int answers_ = 0;  // to ask_log_ends()
+    std::map<int32_t, int64_t> log_ends_;
+    std::vector<SourceTrouble> troubles_;
 };
+
+// A partition that was made a moment ago, or has just moved, has a leader that does not know it yet.
+TEST_F(KafkaSourceTest, APartitionWhoseLeaderIsOnItsWayIsNoTroubleUntilItStaysSo) {
+    ASSERT_TRUE(source_->subscribe(*this));
+    ASSERT_TRUE(ask_log_end(RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION));
+    EXPECT_TRUE(log_ends_.empty());
+    ASSERT_TRUE(ask_log_end(RD_KAFKA_RESP_ERR_NO_ERROR));
+    EXPECT_EQ(log_ends_, (std::map<int32_t, int64_t>{{0, kRecords}}));
+    ASSERT_TRUE(ask_log_end(RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION));
+    EXPECT_TRUE(troubles_.empty()) << troubles_[0].reason;
+
+    ASSERT_TRUE(ask_log_end(RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION));
+    ASSERT_EQ(troubles_.size(), 1);
+    EXPECT_EQ(troubles_[0].kind, SourceTrouble::Kind::broker_unreachable);
+    EXPECT_NE(troubles_[0].reason.find("partition 0: Broker: Not leader for partition"), std::string::npos) << troubles_[0].reason;
+}
 
 // An answer about the log's end that is out of date makes librdkafka ask again, by a timer that knows of no seek: the next answer would move the
 // partition over what is unread.
