@@ -9,6 +9,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/processor.h"
@@ -31,7 +32,7 @@ class FakeStore {
     // Waits until the sink holds n rows.
     bool wait_rows(size_t n) const {
         std::unique_lock lock(mutex_);
-        return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return rows_.size() >= n; });
+        return changed_.wait_for(lock, std::chrono::seconds(60), [&] { return rows_.size() >= n; });
     }
     void set_position(int32_t partition, Position position) {
         const std::lock_guard lock(mutex_);
@@ -53,6 +54,11 @@ class FakeStore {
         const std::lock_guard lock(mutex_);
         write_answer_ = std::move(outcome);
         write_answers_ = times;
+    }
+    // From now on write() writes; how often it would have answered yet.
+    int stop_answers() {
+        const std::lock_guard lock(mutex_);
+        return std::exchange(write_answers_, 0);
     }
     void refuse_opens(int times) {
         const std::lock_guard lock(mutex_);

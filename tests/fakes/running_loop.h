@@ -63,7 +63,7 @@ class RunningLoop {
     }
     PipelineSnapshot snapshot() const { return board_.read(); }
     bool wait_for(const std::function<bool()>& done) const {
-        const auto until = Clock::now() + 20s;
+        const auto until = Clock::now() + 60s;
         while (!done()) {
             if (Clock::now() > until) return false;
             std::this_thread::sleep_for(1ms);

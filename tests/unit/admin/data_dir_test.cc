@@ -1,6 +1,7 @@
 #include "admin/data_dir.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -14,7 +15,8 @@ namespace {
 class DataDirTest : public ::testing::Test {
   protected:
     ~DataDirTest() override { std::filesystem::remove_all(path_); }
-    const std::string path_ = ::testing::TempDir() + "data_dir_test_" + ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    const std::string path_ = ::testing::TempDir() + "data_dir_test_" + ::testing::UnitTest::GetInstance()->current_test_info()->name() + "_" +
+                              std::to_string(getpid());
 };
 
 TEST_F(DataDirTest, RefusesASecondProcess) {

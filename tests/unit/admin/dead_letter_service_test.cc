@@ -133,7 +133,8 @@ TEST_F(DeadLetterServiceTest, ThoseThatHangLeaveThreadsForOtherQuestions) {
 
 TEST_F(DeadLetterServiceTest, ASinkThatDoesNotLetGoOfARecordHoldsUpNoAnswer) {
     using std::chrono::milliseconds;
-    DeadLetterService service(*store_, registry_, environment_, {.letter = milliseconds(20), .break_off = milliseconds(20)});
+    // So long a delivery has to come as far as its sink.
+    DeadLetterService service(*store_, registry_, environment_, {.letter = milliseconds(3'000), .break_off = milliseconds(20)});
     create("c");
     create("other");
     add_letter("c", 7, kPast);
@@ -148,7 +149,8 @@ TEST_F(DeadLetterServiceTest, ASinkThatDoesNotLetGoOfARecordHoldsUpNoAnswer) {
     EXPECT_NE(first->stopped_because.find("held up"), std::string::npos) << first->stopped_because;
     EXPECT_FALSE(first->next_cursor.empty());
     EXPECT_TRUE(service.held_up());
-    EXPECT_EQ(service.replay("c", {}, "").error().status, 409) << "no second one piles up behind it";
+    const auto second = service.replay("c", {}, "");
+    EXPECT_EQ(second ? 200 : second.error().status, 409) << "no second one piles up behind it";
     EXPECT_TRUE(service.list("c", 10, ""));
     EXPECT_TRUE(service.replay("other", {}, ""));
     sink_.uncork();

@@ -61,13 +61,13 @@ class ReconcilerTest : public ::testing::Test {
     const ConsumerConfig config_{registry_, environment_};
     Reconciler reconciler_{*store_, pipelines_.factory()};
     ReplicaBoard alone_{{"i", "", "", ""}, nullptr, [] { return ConsumerReports{}; }};
-    ConsumerService service_{*store_, reconciler_, config_, alone_, milliseconds{300}};
+    ConsumerService service_{*store_, reconciler_, config_, alone_, seconds{20}};
 };
 
 TEST_F(ReconcilerTest, IsReadyAfterItsFirstPass) {
     EXPECT_FALSE(service_.ready());
     reconciler_.start();
-    for (int i = 0; i < 200 && !reconciler_.ready(); ++i) std::this_thread::sleep_for(milliseconds{5});
+    for (int i = 0; i < 4000 && !reconciler_.ready(); ++i) std::this_thread::sleep_for(milliseconds{5});
     EXPECT_TRUE(service_.ready());
 }
 
@@ -112,7 +112,8 @@ TEST_F(ReconcilerTest, AStopThatTakesLongIsAnsweredWithHowThingsStand) {
     pipelines_.stop_at_once = false;
     reconciler_.start();
     const auto id = create("a", true);
-    const auto answer = service_.stop(id);
+    ConsumerService hasty{*store_, reconciler_, config_, alone_, seconds{2}};  // by then it is being stopped
+    const auto answer = hasty.stop(id);
     EXPECT_FALSE(answer->settled);
     EXPECT_EQ(answer->health.status, "ACTIVE");
     EXPECT_EQ(answer->health.state, "stopping");
@@ -125,7 +126,8 @@ TEST_F(ReconcilerTest, ASlowConsumerHoldsUpNoOther) {
     pipelines_.stop_at_once = false;
     reconciler_.start();
     const auto slow = create("a", true);
-    EXPECT_FALSE(service_.stop(slow)->settled);
+    ConsumerService hasty{*store_, reconciler_, config_, alone_, milliseconds{300}};
+    EXPECT_FALSE(hasty.stop(slow)->settled);
     EXPECT_EQ(service_.create(body("b", true))->health.status, "ACTIVE");
     pipelines_.last()->end();
 }

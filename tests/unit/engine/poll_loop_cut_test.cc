@@ -134,8 +134,10 @@ TEST(PollLoopCut, ASinkWithoutAPositionGoesByTheCommit) {
     ASSERT_TRUE(store.wait_rows(30));
     ASSERT_TRUE(loop.wait_for([&] { return loop.source.committed(0) == 30; }));
     loop.source.revoke_partitions({0});
-    loop.source.script([&](SourceEvents&) { loop.source.cut(0, 20, 2); });
-    append_numbers(loop.source, 0, 30, 31);  // gone with the rest
+    loop.source.script([&](SourceEvents&) {
+        append_numbers(loop.source, 0, 30, 31);  // gone with the rest
+        loop.source.cut(0, 20, 2);
+    });
     loop.source.script([&](SourceEvents& events) {
         append_numbers(loop.source, 0, 20, 40);
         events.on_assigned({0});

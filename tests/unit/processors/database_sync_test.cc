@@ -17,7 +17,7 @@ class DatabaseSyncTest : public DatabaseWorld {
   protected:
     std::string position() { return one("SELECT next FROM " + named("fetcher_positions") + " WHERE partition = 4"); }
     void await_failure() {
-        for (int i = 0; i < 1000 && !acks_.failure(); i++) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        for (int i = 0; i < 3000 && !acks_.failure(); i++) std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
     std::string failure() const { return acks_.failure() ? acks_.failure()->reason : ""; }
     std::shared_ptr<Assignment> four_ = make_assignment(4);

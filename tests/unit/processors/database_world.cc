@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <thread>
 
@@ -51,11 +52,11 @@ Outcome DatabaseWorld::write(DatabaseSync& sink, const std::shared_ptr<Assignmen
 }
 
 Outcome DatabaseWorld::flush(DatabaseSync& sink) {
-    Outcome outcome;
-    for (int i = 0; i < 100; i++) {
-        outcome = sink.flush();
-        if (outcome.kind != Outcome::Kind::retry) break;
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    Outcome outcome = sink.flush();
+    while (outcome.kind == Outcome::Kind::retry && std::chrono::steady_clock::now() < until) {
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        outcome = sink.flush();
     }
     return outcome;
 }

@@ -60,20 +60,23 @@ TEST_F(DatabaseWriterTest, AnInternalErrorHoldsUpTheOneRecordAndNamesIt) {
 }
 
 TEST_F(DatabaseWriterTest, AStepThatSucceedsEndsTheTrouble) {
-    // More than two rows at once fail; the third waits for us.
+    // More than two rows at once fail; the first waits for us, and so does the third.
+    const std::string first = "hashtext('" + schema_ + "_first')", third = "hashtext('" + schema_ + "_third')";
     run("CREATE TABLE " + named("t") + " (x int); CREATE FUNCTION " + named("slow") +
         "() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF (SELECT count(*) FROM fresh) > 2 THEN RAISE EXCEPTION 'too many' USING ERRCODE = 'XX000'; END IF; IF "
-        "EXISTS (SELECT FROM fresh WHERE x = 2) THEN PERFORM pg_advisory_xact_lock(hashtext('" + schema_ + "')); END IF; RETURN NULL; END$$; CREATE TRIGGER slow "
+        "EXISTS (SELECT FROM fresh WHERE x = 0) THEN PERFORM pg_advisory_xact_lock(" + first + "); END IF; IF "
+        "EXISTS (SELECT FROM fresh WHERE x = 2) THEN PERFORM pg_advisory_xact_lock(" + third + "); END IF; RETURN NULL; END$$; CREATE TRIGGER slow "
         "AFTER INSERT ON " + named("t") + " REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION " + named("slow") + "()");
     auto sink = make_sink("t", kX);
     ASSERT_TRUE(sink->open(four_));
-    run("SELECT pg_advisory_lock(hashtext('" + schema_ + "'))");
+    run("SELECT pg_advisory_lock(" + first + "), pg_advisory_lock(" + third + ")");
     write(*sink, four_, 0, numbers(4));
     wait_for([&] { return sink->on_timer().kind == Kind::retry; });
+    run("SELECT pg_advisory_unlock(" + first + ")");
     wait_for([&] { return sink->on_timer().kind == Kind::accepted; });
     EXPECT_EQ(acks_.durable_below(4), 2);
     EXPECT_FALSE(acks_.failure());
-    run("SELECT pg_advisory_unlock(hashtext('" + schema_ + "'))");
+    run("SELECT pg_advisory_unlock(" + third + ")");
     wait_for([&] { return sink->flush().kind == Kind::durable; });
     EXPECT_EQ(one("SELECT count(*) FROM " + named("t")), "4");
 }

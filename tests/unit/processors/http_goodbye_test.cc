@@ -117,7 +117,7 @@ TEST(HttpGoodbyeTest, NoneIsSaidOnAConnectionThatIsGivenUp) {
 
 TEST(HttpGoodbyeTest, NoneIsSaidToAPeerThatDidNotAnswer) {
     HangingTlsServer server(false);
-    const auto connection = make_http_connection({.url = *parse_http_url(server.url), .request_timeout = 1s, .ca_file = server.ca_file});
+    const auto connection = make_http_connection({.url = *parse_http_url(server.url), .request_timeout = 5s, .ca_file = server.ca_file});
     const auto answer = connection->send({"POST", {}, "x"});
     EXPECT_EQ(answer.kind, HttpAnswer::Kind::broken);
     EXPECT_EQ(answer.trouble, "no whole answer within the request_timeout");

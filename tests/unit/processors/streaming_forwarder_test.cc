@@ -25,18 +25,23 @@ TEST_F(Forwarding, DeliversRangesInOrderAndAcknowledgesThem) {
 }
 
 TEST_F(Forwarding, TriesAgainAndSaysSoUntilItWorks) {
-    std::atomic<int> failures = 2;
-    server_.decide = [&](const auto&) { return failures-- > 0 ? answered(503) : answered(204); };
+    std::atomic<bool> away = true;
+    std::atomic<size_t> refused = 0;
+    server_.decide = [&](const auto&) {
+        if (!away) return answered(204);
+        refused++;
+        return answered(503);
+    };
     start();
     open(p0_);
     write(p0_, 0, 10);
     EXPECT_TRUE(engine_.wait_trouble(true));
+    away = false;
     EXPECT_TRUE(engine_.wait_durable(0, 10));
     EXPECT_TRUE(engine_.wait_trouble(false));
     const auto sent = server_.all();
-    ASSERT_EQ(sent.size(), 3u);
-    EXPECT_EQ(sent[0], sent[1]);
-    EXPECT_EQ(sent[1], sent[2]);
+    ASSERT_EQ(sent.size(), refused + 1);
+    for (const auto& one : sent) EXPECT_EQ(one, sent[0]);
 }
 
 TEST_F(Forwarding, ABadRecordEndsItsPartitionBehindEverythingGood) {
