@@ -69,34 +69,36 @@ def test_each_replica_answers_for_all(replicas, cluster, group, out_folder):
     wait_until(lambda: sum(item["partitions"] for item in instances(replicas[1])[0].values()) == PARTITIONS, 10, "each is counted once")
 
     # INACTIVE is said when it is so everywhere.
-    assert replicas[2].expect(200, "POST", f"/api/consumers/{consumer_id}/stop")["status"] == "INACTIVE"
-    assert all(f"consumer {consumer_id}: stopped" in replica.log.read_text() for replica in replicas)
+    replicas[2].stop_consumer(consumer_id)
+    wait_until(lambda: all(f"consumer {consumer_id}: stopped" in replica.log.read_text() for replica in replicas), 2, "each has stopped it")
     for replica in replicas:
-        wait_until(lambda replica=replica: replica.consumer(consumer_id)["status"] == "INACTIVE", 2, "known to all")
+        wait_until(lambda replica=replica: replica.consumer(consumer_id)["status"] == "INACTIVE", 15, "known to all")
 
 
 def test_a_dead_replica_is_told_and_its_partitions_are_taken_over(replicas, cluster, group, out_folder):
     topic = cluster.make_topic("dead", PARTITIONS)
-    consumer_id = replicas[0].create_file_sink(cluster, topic, group, out_folder / "p{partition}.log")
+    # Nobody takes over before the session is over: until then it is told.
+    slow = {"kafka_properties": {"session.timeout.ms": 20_000}}
+    consumer_id = replicas[0].create_file_sink(cluster, topic, group, out_folder / "p{partition}.log", consumer=slow)
     everything = list(range(PARTITIONS))
     asked, _, dies = replicas
-    wait_until(lambda: all(part["partitions"] for part in asked.consumer(consumer_id)["replicas"]) and len(asked.consumer(consumer_id)["replicas"]) == 3,
-               30, "each has partitions")  # fmt: skip
+    each_has_some = lambda parts: len(parts) == 3 and all(part.get("partitions") for part in parts)
+    wait_until(lambda: each_has_some(asked.consumer(consumer_id)["replicas"]), 30, "each has partitions")
     stream = Stream(cluster.servers, topic, PARTITIONS)
     stream.send(500)
     wait_until(lambda: asked.consumer(consumer_id)["metrics"]["records"] == 500 * PARTITIONS, 20, "all has been read")
 
     dies.kill9()
-    lost = wait_until(lambda: told_of(seen := asked.consumer(consumer_id), "replica_lost") and seen, 15, "the death is noticed")
+    lost = wait_until(lambda: told_of(seen := asked.consumer(consumer_id), "replica_lost") and seen, 20, "the death is noticed")
     assert lost["health"]["state"] == "degraded" and lost["status"] == "ACTIVE", lost["health"]
     assert lost["metrics"]["records"] == 500 * PARTITIONS, "what the dead one did stays counted"
-    wait_until(lambda: covered(asked.consumer(consumer_id)) == everything, 20, "the others have its partitions")
-    wait_until(lambda: asked.consumer(consumer_id)["health"]["state"] == "ok", 5, "and all is well")
+    wait_until(lambda: covered(asked.consumer(consumer_id)) == everything, 45, "the others have its partitions")
+    wait_until(lambda: asked.consumer(consumer_id)["health"]["state"] == "ok", 20, "and all is well")
     known, _ = instances(asked)
     assert not known["r2"]["alive"] and known["r2"]["seconds_since_heartbeat"] >= 5 and known["r0"]["alive"] and known["r1"]["alive"]
 
     dies.start()
-    wait_until(lambda: instances(asked)[0]["r2"]["alive"], 5, "it is back")
+    wait_until(lambda: instances(asked)[0]["r2"]["alive"], 15, "it is back")
     stream.send(500)
     wait_until(lambda: cluster.committed(group, topic) == stream.next, 30, "all is delivered")
     assert_exact([out_folder / f"p{partition}.log" for partition in range(PARTITIONS)], stream)
@@ -114,15 +116,15 @@ def test_an_error_of_one_replica_is_an_error_of_the_consumer(replicas, cluster, 
 def test_a_process_that_leaves_is_gone_at_once(replicas):
     assert replicas[1].terminate()[0] == 0
     assert instances(replicas[0])[0].keys() >= {"r0"}
-    wait_until(lambda: instances(replicas[0])[0].keys() == {"r0", "r2"}, 3, "it has left")
+    wait_until(lambda: instances(replicas[0])[0].keys() == {"r0", "r2"}, 15, "it has left")
 
 
 def test_without_the_database_nobody_is_declared_dead(replicas, postgres_server):
-    wait_until(lambda: len(instances(replicas[0])[0]) == 3, 5, "they know each other")
+    wait_until(lambda: len(instances(replicas[0])[0]) == 3, 15, "they know each other")
     postgres_server.stop("--immediate")
     try:
         wait_until(lambda: not instances(replicas[0])[1], 15, "it says that this is what it last knew")
         assert all(item["alive"] for item in instances(replicas[0])[0].values())
     finally:
         postgres_server.start()
-    wait_until(lambda: instances(replicas[0])[1] and len(instances(replicas[0])[0]) == 3, 10, "they know each other again")
+    wait_until(lambda: instances(replicas[0])[1] and len(instances(replicas[0])[0]) == 3, 20, "they know each other again")

@@ -13,7 +13,8 @@ import time
 
 import pytest
 
-from harness import paths
+from harness import paths, process
+from harness.machine import Machine
 from harness.postgres import OwnPostgres
 from harness.records import Stream, assert_exact
 from harness.waiting import free_port, wait_until
@@ -57,14 +58,14 @@ def run(tmp_path, **environment):
 def test_a_database_that_is_not_there_stops_the_start(tmp_path):
     address = f"127.0.0.1:{free_port()}"
     ended, seconds = run(tmp_path, DATABASE_URL=f"postgresql://fetcher:hunter2@{address}/fetcher")
-    assert ended.returncode == 1 and seconds < 12
+    assert ended.returncode == 1 and seconds < 20
     assert "DATABASE_URL" in ended.stderr and address in ended.stderr and "hunter2" not in ended.stderr + ended.stdout
     assert len(ended.stderr.splitlines()) == 1
 
 
 def test_a_wrong_password_stops_the_start_at_once(tmp_path, url):
-    ended, seconds = run(tmp_path, DATABASE_URL=url.replace("fetcher:fetcher", "fetcher:hunter2"))
-    assert ended.returncode == 1 and seconds < 5
+    ended, seconds = run(tmp_path, DATABASE_URL=url.replace("fetcher:fetcher", "fetcher:hunter2") + "?connect_timeout=60")
+    assert ended.returncode == 1 and seconds < 20  # of the 60 that it would wait for one that is away
     assert "DATABASE_URL" in ended.stderr and "authentication failed" in ended.stderr and "hunter2" not in ended.stderr + ended.stdout
 
 
@@ -74,7 +75,7 @@ def test_a_frozen_database_stops_the_start(tmp_path, postgres_server, url):
         ended, seconds = run(tmp_path, DATABASE_URL=url)
     finally:
         postgres_server.thaw(frozen)
-    assert ended.returncode == 1 and seconds < 14 and "DATABASE_URL" in ended.stderr
+    assert ended.returncode == 1 and seconds < 25 and "DATABASE_URL" in ended.stderr
 
 
 def test_variables_of_libpq_do_not_leak_in(make_api, url):
@@ -95,6 +96,12 @@ def test_the_log_names_the_database_without_the_password(make_api, postgres_serv
 
 def test_an_encrypted_connection_is_verified(make_api, tmp_path, tmp_path_factory):
     """A certificate for localhost alone: by that name it is verified, by the address it is not."""
+
+    def refused(url):
+        ended, _ = run(tmp_path, DATABASE_URL=url + "&connect_timeout=1")  # what is cut short at the end of that time tells of the time alone
+        assert ended.returncode == 1
+        return ended.stderr
+
     # The server's user has to reach them.
     folder = pathlib.Path(tempfile.mkdtemp(prefix="postgres-tls-"))
     folder.chmod(0o755)
@@ -112,8 +119,7 @@ def test_an_encrypted_connection_is_verified(make_api, tmp_path, tmp_path_factor
         for host, verified in (("localhost", True), ("127.0.0.1", False)):
             url = server.make_database().replace("127.0.0.1", host) + f"?sslmode=verify-full&sslrootcert={certificate}"
             if not verified:
-                ended, _ = run(tmp_path, DATABASE_URL=url + "&connect_timeout=1")
-                assert ended.returncode == 1 and "certificate" in ended.stderr
+                wait_until(lambda: "certificate" in refused(url), 20, lambda: f"it is told why: {refused(url)}")
                 continue
             api = make_api(DATABASE_URL=url)
             made = create(api)
@@ -166,11 +172,16 @@ def test_every_change_reaches_the_other_replica_within_a_second(make_server, url
     one, two = (make_server(roots=str(out_folder), DATABASE_URL=url, INSTANCE_ID=f"instance-{name}").start() for name in ("one", "two"))
     topics = [cluster.make_topic("replicas", 4) for _ in range(2)]
     took = {}
+    machine = Machine()
+    delay = lambda: sum(process.run_delay_seconds(replica.pid) for replica in (one, two))
 
     def reaches(change, condition):
-        begin = time.monotonic()
-        wait_until(condition, 1, f"{change} reaches the other replica", interval=0.005)
-        took[change] = round(time.monotonic() - begin, 3)
+        begin, delayed = time.monotonic(), delay()
+        wait_until(condition, 15, f"{change} reaches the other replica", interval=0.005)
+        end = time.monotonic()
+        excused = machine.late_seconds(begin, end) + max(0, delay() - delayed)
+        took[change] = (round(end - begin, 3), round(excused, 3))
+        assert end - begin - excused < 1, f"{change}: {took[change]}"
 
     consumer_id = one.create_file_sink(cluster, topics[0], group, out_folder / "{instance}.log")
     reaches("create", lambda: started(two, consumer_id, 1))
@@ -186,7 +197,8 @@ def test_every_change_reaches_the_other_replica_within_a_second(make_server, url
     wait_until(lambda: started(two, consumer_id, 4), 15, "the other replica runs the new definition")
     one.expect(204, "DELETE", path)
     wait_until(lambda: stops(two, consumer_id) == 3, 15, "the other replica has stopped it")
-    print("seconds:", took)
+    machine.close()
+    print("seconds, and those that the machine took:", took)
 
 
 def test_a_consumer_created_on_one_runs_on_all_and_each_record_is_there_once(make_server, url, cluster, group, out_folder):
@@ -199,8 +211,8 @@ def test_a_consumer_created_on_one_runs_on_all_and_each_record_is_there_once(mak
     files = [out_folder / f"p{partition}.log" for partition in range(6)]
     wait_until(lambda: cluster.committed(group, topic) == stream.next, 20, "all is delivered")
     assert_exact(files, stream)
-    assert replicas[2].expect(200, "POST", f"/api/consumers/{consumer_id}/stop")["status"] == "INACTIVE"
-    wait_until(lambda: not cluster.members(group), 15, "stopped on all")
+    replicas[2].stop_consumer(consumer_id)
+    wait_until(lambda: not cluster.members(group), 40, "stopped on all")
 
 
 # --- a database that goes away ---------------------------------------------------------------------------------------
@@ -234,24 +246,24 @@ def test_pipelines_flow_on_without_the_database(make_server, postgres_server, ur
         assert server.api("GET", "/livez").status == 200 and server.api("GET", "/readyz").status == 503
     finally:
         postgres_server.start()
-    wait_until(lambda: server.api("POST", path + "/stop").status in (200, 202), 5, "writes work again")
+    wait_until(lambda: server.api("POST", path + "/stop").status in (200, 202), 20, "writes work again")
     server.wait_status(consumer_id, "INACTIVE")
-    answer = server.api("GET", path)
-    assert "warning" not in answer.headers and answer.body["revision"] == 2
+    answer = wait_until(lambda: "warning" not in (answer := server.api("GET", path)).headers and answer, 10, "what is told is new")
+    assert answer.body["revision"] == 2
 
 
 def test_changes_made_while_it_could_not_look_catch_up(make_api, postgres_server, url, out_folder):
     replicas = [make_api(roots=str(out_folder), DATABASE_URL=url) for _ in range(2)]
     processor = {"processor_type": "file_sink", "config": {"file_path": str(out_folder / "{instance}.log")}}
     made = create(replicas[0], auto_start=True, processor_configs=[processor])
-    wait_until(lambda: started(replicas[1], made["consumer_id"], 1), 2, "both run it")
+    wait_until(lambda: started(replicas[1], made["consumer_id"], 1), 15, "both run it")
     postgres_server.stop()
     try:
         time.sleep(2)
     finally:
         postgres_server.start()
-    wait_until(lambda: replicas[0].api("POST", f"/api/consumers/{made['consumer_id']}/stop").status == 200, 5, "writes work again")
-    wait_until(lambda: replicas[1].consumer(made["consumer_id"])["health"]["state"] == "stopped", 3, "the other catches up")
+    wait_until(lambda: replicas[0].api("POST", f"/api/consumers/{made['consumer_id']}/stop").status in (200, 202), 20, "writes work again")
+    wait_until(lambda: replicas[1].consumer(made["consumer_id"])["health"]["state"] == "stopped", 15, "the other catches up")
 
 
 def test_every_answered_change_survives_restarts_of_the_database(make_api, postgres_server, url, out_folder):
@@ -283,7 +295,7 @@ def test_every_answered_change_survives_restarts_of_the_database(make_api, postg
                 time.sleep(0.5)
                 postgres_server.start()
                 before = len(kept)
-                wait_until(lambda: len(kept) > before + 20, 10, "writes work again")
+                wait_until(lambda: len(kept) > before + 20, 30, "writes work again")
         finally:
             done.set()
         for writer in writers:
@@ -313,15 +325,15 @@ def test_a_frozen_database_holds_nobody_up_for_long(make_api, postgres_server, u
         requests += [("POST", path + "/start", None)] * 5 + [("DELETE", path, None)] * 5
         with concurrent.futures.ThreadPoolExecutor(len(requests)) as pool:
             answers = list(pool.map(lambda request: (request[0], *timed(server, *request)), requests))
-        assert max(seconds for _, _, seconds in answers) < 5, sorted(seconds for _, _, seconds in answers)
+        assert max(seconds for _, _, seconds in answers) < 10, sorted(seconds for _, _, seconds in answers)
         assert {answer.status for method, answer, _ in answers if method == "GET"} == {200}
         assert {answer.status for method, answer, _ in answers if method != "GET"} == {503}
         print("longest answer:", max(seconds for _, _, seconds in answers))
         # From now on it is known, and nobody waits but one at a time.
         took = sorted(timed(server, "GET", path)[1] for _ in range(10))
         assert took[5] < 0.5, took
-        answer, seconds = timed(server, "GET", "/livez")
-        assert answer.status == 200 and seconds < 0.5
+        alive = [timed(server, "GET", "/livez") for _ in range(5)]
+        assert {answer.status for answer, _ in alive} == {200} and min(seconds for _, seconds in alive) < 0.5, alive
     finally:
         postgres_server.thaw(frozen)
     wait_until(lambda: server.api("PUT", path, {"topic": "thawed"}).status in (200, 404), 10, "writes work again")

@@ -16,7 +16,7 @@ from harness.waiting import free_port, wait_until
 
 from . import verdicts
 from .asked import AskedBroker
-from .watch import Machine, Watch
+from .watch import Watch
 
 PARTITIONS = 6
 MEMBERS = ("one", "two", "guest")

@@ -9,7 +9,7 @@ import sys
 import uuid
 
 from . import paths
-from .waiting import free_port
+from .waiting import free_port, wait_until
 
 # Tests kill processes and never the machine: what the operating system has been given is safe. And with some hundred databases,
 # autovacuum would do nothing but go from one to the next.
@@ -87,17 +87,17 @@ class OwnPostgres:
                 continue
         raise AssertionError(f"nobody listens on {self.port}")
 
-    def _processes(self):
-        postmaster = self._postmaster()
-        children = pathlib.Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        return [postmaster, *map(int, children)]
-
     def freeze(self):
         """SIGSTOP to all of it: the kernel goes on taking connections and acknowledging bytes. Returns the processes for thaw()."""
-        frozen = self._processes()
-        for pid in frozen:
+        postmaster = self._postmaster()
+        # The postmaster first, and last again: while it is stopped it makes no child, and buries none.
+        os.kill(postmaster, signal.SIGSTOP)
+        state = lambda: pathlib.Path(f"/proc/{postmaster}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        wait_until(lambda: state() == "T", 10, "it has stopped", interval=0.001)
+        children = [int(pid) for pid in pathlib.Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()]
+        for pid in children:
             os.kill(pid, signal.SIGSTOP)
-        return frozen
+        return [*children, postmaster]
 
     def kill9(self):
         """All of it at once, as when its machine goes."""

@@ -176,6 +176,12 @@ class Server:
     def consumer(self, consumer_id):
         return self.expect(200, "GET", f"/api/consumers/{consumer_id}")
 
+    def stop_consumer(self, consumer_id, timeout=25):
+        """Stops it and waits until that is so everywhere: a stop that takes longer than an answer may is answered with 202."""
+        answer = self.api("POST", f"/api/consumers/{consumer_id}/stop")
+        assert answer.status == 202 or (answer.status, answer.body["status"]) == (200, "INACTIVE"), answer
+        return self.wait_status(consumer_id, "INACTIVE", timeout)
+
     def wait_status(self, consumer_id, status, timeout=20):
         return wait_until(
             lambda: (found := self.consumer(consumer_id))["status"] == status and found,
