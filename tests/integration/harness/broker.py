@@ -54,6 +54,7 @@ class Cluster:
 
     def delete_topic(self, name):
         self.admin.delete_topics([name])[name].result(TIMEOUT)
+        wait_until(lambda: name not in self.admin.list_topics(timeout=TIMEOUT).topics, TIMEOUT, f"topic {name} is known no more")
 
     def list_partitions(self, topic):
         return list(self.admin.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions)

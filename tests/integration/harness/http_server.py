@@ -57,8 +57,8 @@ class HttpEndpoint:
         self.attempts = []  # every request
         self.kept = {}  # the first attempt that was kept, by key, in this order
         self.problems = []  # what no client may do
-        self.most_at_once = 0
-        self._at_once = 0
+        self.most_at_once = 0  # that somebody still waited for
+        self._under_way = set()  # their connections
         self._lock = threading.Lock()
         self._closing = threading.Event()
         endpoint = self
@@ -98,15 +98,15 @@ class HttpEndpoint:
 
     # --- for the handler ------------------------------------------------------------------------------------------
 
-    def take(self, attempt):
+    def take(self, attempt, connection):
         with self._lock:
             self.attempts.append(attempt)
-            self._at_once += 1
-            self.most_at_once = max(self.most_at_once, self._at_once)
+            self._under_way.add(connection)
+            self.most_at_once = max(self.most_at_once, sum(map(_is_waited_for, self._under_way)))
 
-    def done(self):
+    def done(self, connection):
         with self._lock:
-            self._at_once -= 1
+            self._under_way.discard(connection)
 
     def keep(self, attempt):
         with self._lock:
@@ -116,6 +116,16 @@ class HttpEndpoint:
 
     def stall(self):
         self._closing.wait(self.stall_seconds)
+
+
+def _is_waited_for(connection):
+    """Whether the client has kept it open."""
+    try:
+        return socket.socket.recv(connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""  # also of one with TLS, which takes no flags
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 class _Server(http.server.ThreadingHTTPServer):
@@ -149,11 +159,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
         attempt = Attempt(self.command, self.path, headers, body, time.monotonic())
-        self.owner.take(attempt)
+        self.owner.take(attempt, self.connection)
         try:
             self._answer(attempt, self.owner.decide(attempt))
         finally:
-            self.owner.done()
+            self.owner.done(self.connection)
 
     def _answer(self, attempt, decision):
         if decision == CUT:

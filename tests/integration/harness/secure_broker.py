@@ -2,12 +2,13 @@
 
 import pathlib
 
-from confluent_kafka.admin import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
 from .broker import TIMEOUT, Cluster, OwnBroker
 from .certificates import make_authority, make_server_certificate
 from .proxy import Proxy
-from .waiting import free_port
+from .waiting import free_port, wait_until
 
 USER = "fetcher"
 PASSWORD = "right-password-8LwQ"
@@ -70,3 +71,20 @@ class SecureBroker(OwnBroker):
         for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
             change = UserScramCredentialUpsertion(USER, ScramCredentialInfo(mechanism, 4096), password.encode())
             self.admin.alter_user_scram_credentials([change])[USER].result(TIMEOUT)
+        for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+            wait_until(lambda mechanism=mechanism: self._lets_in(mechanism, password), 20, f"the broker knows the password of {mechanism}")
+
+    def _lets_in(self, mechanism, password):
+        properties = {
+            "bootstrap.servers": self.with_password.servers,
+            "security.protocol": "SASL_SSL",
+            "ssl.ca.location": str(self.certificates / "ca.pem"),
+            "sasl.mechanism": mechanism,
+            "sasl.username": USER,
+            "sasl.password": password,
+            "log_level": 0,
+        }
+        try:
+            return AdminClient(properties).list_topics(timeout=3) is not None
+        except KafkaException:
+            return False
