@@ -118,6 +118,7 @@ def test_a_processor_that_is_not_required_holds_up_nothing_and_may_fail(cluster,
     wait_until(lambda: accounted(1) == stream.total, 20, lambda: f"each was written or counted: {accounted(1)} of {stream.total}")
     missing.mkdir()
     wait_until(lambda: "sink_failed" not in reasons(server, consumer), 10, lambda: f"it is open again: {reasons(server, consumer)}")
+    wait_until(lambda: processor(server, consumer, 2)["lag"] is not None, 10, "it knows where it stands")
     without_it = stream.total
     stream.send(1_000)
     file.wait_complete(30)

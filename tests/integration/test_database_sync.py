@@ -203,7 +203,7 @@ def test_a_database_that_is_restarted_in_flow_loses_and_doubles_nothing(flow, ma
             flow.database.close()
             postgres_server.stop(*how)
             wait_until(lambda: "PostgreSQL" in reasons(server, consumer), 20, lambda: f"the health says why: {reasons(server, consumer)}")
-            assert server.consumer(consumer)["status"] == "ACTIVE"
+            assert config or server.consumer(consumer)["status"] == "ACTIVE"  # one that starts again meanwhile, for its tail, cannot be opened
             postgres_server.start()
             if not config:
                 flow.assert_holds()
@@ -223,12 +223,13 @@ def test_a_frozen_process_that_wakes_writes_nothing_twice(flow, make_server):
     held = lambda: flow.cluster.members(flow.group)
     with flow.stream.sending(rate=40_000) as _:
         wait_until(lambda: len(held()) == 2, 30, "both have partitions")
+        wait_until(lambda: len(flow.positions()) == PARTITIONS, 30, lambda: f"rows of all partitions: {flow.positions()}")
         for _ in range(knob("DATABASE_FREEZES", 1)):
             time.sleep(1)
             one.freeze()
             wait_until(lambda: len(held()) == 1, 60, "the frozen one has lost them")
             frozen_at = flow.positions()
-            wait_until(lambda: all(n > frozen_at[p] for p, n in flow.positions().items()), 30, "every partition goes on")
+            wait_until(lambda: all(n > frozen_at.get(p, 0) for p, n in flow.positions().items()), 30, "every partition goes on")
             one.thaw()
             time.sleep(2)
             flow.assert_holds()
@@ -277,7 +278,7 @@ def test_a_database_that_hangs_keeps_nobody_from_stopping(flow, make_server, pos
         answer = server.api("POST", f"/api/consumers/{consumer}/stop", timeout=30)
         assert answer.status in (200, 202), answer
         wait_until(lambda: server.consumer(consumer)["status"] == "INACTIVE", 20, lambda: reasons(server, consumer))
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 25
     finally:
         postgres_server.thaw(frozen)
     server.expect(200, "POST", f"/api/consumers/{consumer}/start")

@@ -48,7 +48,7 @@ def test_a_consumer_is_created_stopped_started_updated_and_deleted(server, clust
 
     answer = server.expect(200, "POST", f"/api/consumers/{consumer}/stop")
     assert answer == {"consumer_id": consumer, "status": "INACTIVE"}
-    flow.wait_committed(1)  # a stop commits before it answers
+    flow.wait_committed()  # a stop commits before it answers
     stream.send(1000)
     time.sleep(0.5)
     assert flow.durable() != stream.next, "stopped, nothing delivered"
@@ -89,7 +89,7 @@ def test_consumers_run_again_after_the_process_was_killed(server, cluster, topic
 
 def test_a_restart_takes_its_partitions_back_at_once(server, cluster, topic, stream, group):
     flow = FileFlow(cluster, stream, group, server.out / "flow.log")
-    server.create_file_sink(cluster, topic, group, flow.path)
+    server.create_file_sink(cluster, topic, group, flow.path, consumer={"kafka_properties": {"session.timeout.ms": 60_000}})
     stream.send(1000)
     flow.wait_complete(15)
     for end in (server.kill9, server.terminate):
@@ -97,9 +97,9 @@ def test_a_restart_takes_its_partitions_back_at_once(server, cluster, topic, str
         stream.send(1000)
         begin = time.monotonic()
         server.start()
-        flow.wait_complete(15)
+        flow.wait_complete(45)
         took = time.monotonic() - begin
-        assert took < 6, f"{took:.1f} s: shorter than the session timeout, for the member is known by its instance id"
+        assert took < 30, f"{took:.1f} s: shorter than the session timeout, for the member is known by its instance id"
 
 
 # --- what starts late ---------------------------------------------------------------------------------------------------
@@ -153,13 +153,12 @@ def test_latest_skips_what_was_there_before(server, cluster, topic, stream, grou
 def test_committed_offsets_never_run_ahead_of_the_file(server, cluster, topic, stream, group):
     flow = FileFlow(cluster, stream, group, server.out / "flow.log")
     server.create_file_sink(cluster, topic, group, flow.path, fsync_interval="50ms")
-    looks = 0
-    with stream.sending(count=100_000, rate=80_000) as sending:
-        while sending.alive():
+    with stream.sending(rate=80_000) as sending:
+        wait_until(lambda: flow.size() > 0, 20, "the first bytes")
+        for _ in range(8):
             flow.assert_holds()
-            looks += 1
-    assert looks > 5
-    flow.wait_complete(20)
+        assert sending.alive()
+    flow.wait_complete(40)
     flow.wait_committed()
 
 
@@ -184,6 +183,7 @@ def test_every_processor_keeps_its_own_position(server, cluster, topic, stream, 
     update(first)
     stream.send(1000)
     first.wait_complete(15)
+    first.wait_committed()
     update(first, second)
     stream.send(500)
     first.wait_complete(15)
@@ -255,11 +255,13 @@ def test_rotated_files_hold_every_record_once(server, cluster, topic, stream, gr
 
 def test_files_are_finished_by_time_too(server, cluster, topic, stream, group):
     flow = FileFlow(cluster, stream, group, server.out / "flow.log")
-    server.create_file_sink(cluster, topic, group, flow.path, rotate_interval="1s")
+    consumer = server.create_file_sink(cluster, topic, group, flow.path, rotate_interval="1s")
     stream.send(100)
     wait_until(lambda: flow.finished_files(flow.path), 15, "the file is finished")
     stream.send(100)
-    flow.wait_complete(15)
+    wait_until(lambda: flow.durable() == stream.next, 15, lambda: f"durable {flow.durable()}")
+    server.stop_consumer(consumer)  # so that no file gets another name while it is looked at
+    flow.assert_exact()
 
 
 def test_compressed_files_decompress_to_every_record_once(server, cluster, topic, stream, group):
@@ -377,6 +379,7 @@ def test_lag_reaches_zero_past_control_records(server, cluster, group):
     consumer = server.create_file_sink(cluster, topic, group, file)
     wait_until(lambda: len(lines(file)) >= len(kept), 15, lambda: f"{len(lines(file))} of {len(kept)} records")
     assert lines(file) == kept
-    end = cluster.end_offsets(topic, 1)[0]
+    end = 6 * 51  # a marker follows each transaction, the last one's a moment after it has been aborted
+    wait_until(lambda: cluster.end_offsets(topic, 1)[0] == end, 15, "the last marker is there")
     wait_until(lambda: cluster.committed(group, topic).get(0) == end, 15, lambda: f"committed {cluster.committed(group, topic)}, end {end}")
     wait_until(lambda: server.consumer(consumer)["metrics"]["lag"] == 0, 15, lambda: f"lag 0: {server.consumer(consumer)['metrics']}")

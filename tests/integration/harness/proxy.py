@@ -47,13 +47,19 @@ class Proxy:
             end.close()
 
     async def _pump(self, reader, writer, gate=None):
+        seen = b""  # the end of what went before: bytes that are looked for may come in two parts
         try:
             while data := await reader.read(self._bytes_per_second or 65536):
                 await self._open.wait()
                 if gate:
                     await gate.wait()
-                elif self._hold_from and self._hold_from in data:
-                    self._answers.clear()
+                elif wanted := self._hold_from:
+                    seen += data
+                    if wanted in seen:
+                        self._answers.clear()
+                    seen = seen[-len(wanted) + 1 :]
+                else:
+                    seen = b""
                 if writer in self._swallowed:
                     continue
                 writer.write(data)
