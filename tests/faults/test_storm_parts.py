@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from harness.machine import Machine
+from harness import machine
 from harness.server import Answer
 from harness.waiting import wait_until
 from storm import acts, schedule, watch
@@ -132,9 +132,9 @@ def test_what_was_under_way_when_a_member_was_killed_is_no_problem(watched):
 
 def test_a_thread_that_is_held_up_is_noticed(monkeypatch):
     now = types.SimpleNamespace(monotonic=time.monotonic)
-    monkeypatch.setattr(watch, "time", now)
-    machine = Machine()
+    monkeypatch.setattr(machine, "time", now)
+    one = machine.Machine()
     begin = time.monotonic()
     now.monotonic = lambda: time.monotonic() + 3  # as if nobody had run for three seconds
-    wait_until(lambda: machine.late_seconds(begin, time.monotonic() + 10) > 2.5, 10, "it is noticed")
-    machine.close()
+    wait_until(lambda: one.late_seconds(begin, time.monotonic() + 10) > 2.5, 10, "it is noticed")
+    one.close()
