@@ -8,6 +8,7 @@ import time
 from harness.broker import Cluster
 from harness.database import Database, TableFlow
 from harness.flow import FileFlow
+from harness.machine import Machine
 from harness.postgres import OwnPostgres
 from harness.proxy import Proxy
 from harness.records import Stream
