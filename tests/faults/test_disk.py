@@ -85,9 +85,13 @@ def test_a_full_disk_is_waited_for(make_server, cluster, group, small_disk, conf
     server.create_file_sink(cluster, topic, other.group, other.path)
     other.stream = flow.stream
     flow.stream.send(5000)  # four times what fits
-    wait_until(lambda: server.consumer(consumer)["health"]["state"] == "degraded", 20, lambda: f"it says so: {server.consumer(consumer)}")
-    seen = server.consumer(consumer)
-    assert seen["status"] == "ACTIVE" and "space" in str(seen["health"]).lower(), seen
+
+    def full():
+        found = server.consumer(consumer)
+        return found["health"]["state"] == "degraded" and "space" in str(found["health"]).lower() and found
+
+    seen = wait_until(full, 20, lambda: f"it says so: {server.consumer(consumer)}")
+    assert seen["status"] == "ACTIVE", seen
     other.wait_complete(15)  # another consumer of the process does not notice
     if "format" not in config:
         flow.assert_holds(may_rotate="rotate_bytes" in config)

@@ -68,4 +68,5 @@ def test_bad_connections_cost_time_and_nothing_else(make_server, proxied_broker,
         flows_again(60)
     flow.wait_complete(60)
     flow.wait_committed(30)
-    assert process.open_files(server.pid) <= files + 8, "no connection is left behind"
+    left = lambda: process.open_files(server.pid)
+    wait_until(lambda: left() <= files + 8, 20, lambda: f"no connection is left behind: {left()}, {files}")

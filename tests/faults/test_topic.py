@@ -252,7 +252,8 @@ def test_partitions_that_are_added_are_read_from_their_first_record(server, clus
     topic = cluster.make_topic("grows", 1)
     file = server.out / "grows.log"
     consumer = server.create_file_sink(cluster, topic, group, file, consumer={"auto_offset_reset": reset})
-    wait_until(lambda: server.consumer(consumer)["metrics"]["partitions"], 20, "its partition")
+    begun = lambda: (seen := server.consumer(consumer)["metrics"]["partitions"]) and seen[0]["durable"] == 0
+    wait_until(begun, 20, "its partition has begun")
     cluster.admin.create_partitions([NewPartitions(topic, 3)])[topic].result(15)
     wait_until(lambda: len(cluster.list_partitions(topic)) == 3, 15, "three partitions")
     for partition in range(3):

@@ -50,11 +50,21 @@ class Cluster:
     def make_topic_named(self, name, partitions=1, replicas=1, **config):
         topic = NewTopic(name, partitions, replicas, config={key.replace("_", "."): str(value) for key, value in config.items()})
         self.admin.create_topics([topic])[name].result(TIMEOUT)
-        wait_until(lambda: name in self.admin.list_topics(timeout=TIMEOUT).topics, TIMEOUT, f"topic {name} is known")
+        wait_until(lambda: self._is_led(name, partitions), TIMEOUT, f"topic {name} is known, and its leaders know it")
+
+    def _is_led(self, topic, partitions):
+        if topic not in self.admin.list_topics(timeout=TIMEOUT).topics:
+            return False
+        try:
+            return len(self.end_offsets(topic, partitions)) == partitions
+        except KafkaException as error:  # the metadata tell of it first
+            soon = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+            assert error.args[0].code() in soon, error
+            return False
 
     def delete_topic(self, name):
         self.admin.delete_topics([name])[name].result(TIMEOUT)
-        wait_until(lambda: name not in self.admin.list_topics(timeout=TIMEOUT).topics, TIMEOUT, f"topic {name} is known no more")
+        wait_until(lambda: name not in self.admin.list_topics(timeout=TIMEOUT).topics, 20, f"topic {name} is known no more")
 
     def list_partitions(self, topic):
         return list(self.admin.list_topics(topic, timeout=TIMEOUT).topics[topic].partitions)
@@ -77,7 +87,8 @@ class Cluster:
 
     def produce(self, topic, records):
         """Sends (partition, value[, key[, headers]]) tuples one after the other and waits for all of them."""
-        producer = Producer({"bootstrap.servers": self.servers, "enable.idempotence": True, "message.max.bytes": 8_000_000, "log_level": 2})
+        producer = Producer({"bootstrap.servers": self.servers, "enable.idempotence": True, "message.max.bytes": 8_000_000, "log_level": 2,
+                             "topic.metadata.refresh.interval.ms": 1000})  # fmt: skip
         failures = []
         for partition, value, *rest in records:
             key = rest[0] if rest else None

@@ -57,8 +57,8 @@ class HttpEndpoint:
         self.attempts = []  # every request
         self.kept = {}  # the first attempt that was kept, by key, in this order
         self.problems = []  # what no client may do
-        self.most_at_once = 0  # that somebody still waited for
-        self._under_way = set()  # their connections
+        self.most_at_once = 0
+        self._at_once = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
         endpoint = self
@@ -98,15 +98,15 @@ class HttpEndpoint:
 
     # --- for the handler ------------------------------------------------------------------------------------------
 
-    def take(self, attempt, connection):
+    def take(self, attempt):
         with self._lock:
             self.attempts.append(attempt)
-            self._under_way.add(connection)
-            self.most_at_once = max(self.most_at_once, sum(map(_is_waited_for, self._under_way)))
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
 
-    def done(self, connection):
+    def done(self):
         with self._lock:
-            self._under_way.discard(connection)
+            self._at_once -= 1
 
     def keep(self, attempt):
         with self._lock:
@@ -116,16 +116,6 @@ class HttpEndpoint:
 
     def stall(self):
         self._closing.wait(self.stall_seconds)
-
-
-def _is_waited_for(connection):
-    """Whether the client has kept it open."""
-    try:
-        return socket.socket.recv(connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""  # also of one with TLS, which takes no flags
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
 
 
 class _Server(http.server.ThreadingHTTPServer):
@@ -159,11 +149,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
         attempt = Attempt(self.command, self.path, headers, body, time.monotonic())
-        self.owner.take(attempt, self.connection)
+        self.owner.take(attempt)
         try:
             self._answer(attempt, self.owner.decide(attempt))
         finally:
-            self.owner.done(self.connection)
+            self.owner.done()
 
     def _answer(self, attempt, decision):
         if decision == CUT:
