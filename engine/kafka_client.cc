@@ -185,6 +185,20 @@ void ask_log_offsets(rd_kafka_t* client, const std::string& topic, const std::ve
     rd_kafka_ListOffsets(client, list.get(), options.get(), queue);
 }
 
+// A broker hears of a partition, and that it leads it, in several steps, and answers between any two of them; after an election it may not know yet how far
+// the log is committed.
+static bool is_leader_on_its_way(rd_kafka_resp_err_t error) {
+    switch (error) {
+        case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+        case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
+        case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
+        case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH:
+        case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
+        case RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE: return true;
+        default: return false;
+    }
+}
+
 LogOffsets log_offsets(const rd_kafka_event_t* answer) {
     LogOffsets found;
     const auto* result = rd_kafka_event_ListOffsets_result(const_cast<rd_kafka_event_t*>(answer));
@@ -198,7 +212,7 @@ LogOffsets log_offsets(const rd_kafka_event_t* answer) {
             continue;
         }
         found.refused = "partition " + std::to_string(at->partition) + ": " + rd_kafka_err2str(at->err);
-        found.leader_is_on_its_way &= at->err == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION || at->err == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+        found.leader_is_on_its_way &= is_leader_on_its_way(at->err);
     }
     return found;
 }

@@ -50,17 +50,18 @@ class Cluster:
     def make_topic_named(self, name, partitions=1, replicas=1, **config):
         topic = NewTopic(name, partitions, replicas, config={key.replace("_", "."): str(value) for key, value in config.items()})
         self.admin.create_topics([topic])[name].result(TIMEOUT)
-        wait_until(lambda: self._is_led(name, partitions), TIMEOUT, f"topic {name} is known, and its leaders know it")
+        answer = None
 
-    def _is_led(self, topic, partitions):
-        if topic not in self.admin.list_topics(timeout=TIMEOUT).topics:
-            return False
-        try:
-            return len(self.end_offsets(topic, partitions)) == partitions
-        except KafkaException as error:  # the metadata tell of it first
-            soon = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
-            assert error.args[0].code() in soon, error
-            return False
+        def led():
+            nonlocal answer
+            try:
+                answer = self.end_offsets(name, partitions)
+                return len(answer) == partitions and name in self.admin.list_topics(timeout=TIMEOUT).topics
+            except KafkaException as error:  # a leader answers between any two of the steps by which it hears that it leads
+                answer = error
+                return False
+
+        wait_until(led, TIMEOUT, lambda: f"topic {name} is known, and its leaders know it: {answer}")
 
     def delete_topic(self, name):
         self.admin.delete_topics([name])[name].result(TIMEOUT)

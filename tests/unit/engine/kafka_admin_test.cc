@@ -59,9 +59,13 @@ TEST_F(KafkaAdminTest, ACoordinatorThatHasMovedIsAskedForAgain) {
 
 TEST_F(KafkaAdminTest, APartitionWhoseLeaderIsOnItsWayIsAskedForAgain) {
     commit("group", 0, 0);
-    rd_kafka_mock_push_request_errors(cluster_, kListOffsets, 1, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
-    const auto lag = KafkaAdmin::group_lag({servers(), {}}, "group", "topic", seconds(10));
-    ASSERT_TRUE(lag) << lag.error().reason;
+    for (const auto error : {RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+                             RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH,
+                             RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH, RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE}) {
+        rd_kafka_mock_push_request_errors(cluster_, kListOffsets, 1, error);
+        const auto lag = KafkaAdmin::group_lag({servers(), {}}, "group", "topic", seconds(10));
+        ASSERT_TRUE(lag) << lag.error().reason;
+    }
 
     rd_kafka_mock_push_request_errors(cluster_, kListOffsets, 1, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
     const auto refused = KafkaAdmin::group_lag({servers(), {}}, "group", "topic", seconds(10));
