@@ -98,7 +98,8 @@ Result<std::unique_ptr<PostgresStore>> PostgresStore::open(const PostgresUrl& ur
                 return cannot_start(url, migrated.error().reason);
             return std::unique_ptr<PostgresStore>(new PostgresStore(url, limits));
         }
-        if (connection.error().hopeless || steady_clock::now() + kPauseAtStart >= give_up_at)
+        const auto too_late = steady_clock::now() + 2 * kPauseAtStart >= give_up_at;  // another try could tell of nothing but its own deadline
+        if (connection.error().hopeless || too_late)
             return cannot_start(url, connection.error().reason);
         std::this_thread::sleep_for(kPauseAtStart);
     }

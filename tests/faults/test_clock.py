@@ -15,7 +15,7 @@ PARTITIONS = 2
 LIBRARY = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_a_clock_that_jumps_a_year_stops_nothing(make_server, cluster, group, database, endpoint, out_folder, tmp_path):
     assert LIBRARY, "libfaketime is missing: run scripts/setup --test"
     told = tmp_path / "clock"
@@ -41,7 +41,7 @@ def test_a_clock_that_jumps_a_year_stops_nothing(make_server, cluster, group, da
         before = (file.durable(), table.positions(), endpoint.positions(), cluster.committed(group, stream.topic))
         now = lambda: (file.durable(), table.positions(), endpoint.positions(), cluster.committed(group, stream.topic))
         further = lambda: all(len(b) == PARTITIONS and all(b[p] > a.get(p, 0) for p in b) for a, b in zip(before, now()))
-        wait_until(further, 15, lambda: f"everything goes on: {before} {now()} {server.consumer(consumer)['health']}")
+        wait_until(further, 40, lambda: f"everything goes on: {before} {now()} {server.consumer(consumer)['health']}")
 
     with stream.sending(rate=5_000):
         flows()
@@ -58,8 +58,8 @@ def test_a_clock_that_jumps_a_year_stops_nothing(make_server, cluster, group, da
             server.wait_status(consumer, "ACTIVE", 10)
             # A sink that opened later than the others catches up first.
             wait_until(lambda: server.consumer(consumer)["health"]["state"] == "ok", 20, lambda: f"well: {server.consumer(consumer)['health']}")
-    file.wait_complete(30)
-    table.wait_complete(30)
+    file.wait_complete(90)
+    table.wait_complete(90)
     wait_until(lambda: endpoint.positions() == stream.next, 30, "the endpoint has everything")
     assert verdicts.of_endpoint(endpoint, stream) == []
     code, seconds = server.terminate()

@@ -152,7 +152,7 @@ def test_a_name_whose_first_address_is_of_no_use_is_followed_to_the_next(make_se
     flow = TableFlow(cluster, stream, group, database, tmp_path, dsn=at_database(database.url) + "?connect_timeout=2")
     stream.send(500)
     try:
-        server = make_server(DATABASE_URL=at_database(postgres_server.make_database()) + "?connect_timeout=2", **names.environment).start()
+        server = make_server(DATABASE_URL=at_database(postgres_server.make_database()) + "?connect_timeout=10", **names.environment).start()
         consumer = server.create(cluster, stream.topic, group, [
             ("database_sync", {"db_dsn": flow.dsn, "table": flow.table}),
             ("streaming_forwarder", {"endpoint_url": by_name(endpoint.url), "format": "ndjson", "connect_timeout": "1s"}),

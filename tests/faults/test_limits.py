@@ -8,8 +8,10 @@ from harness.records import Stream
 from harness.waiting import wait_until
 
 
-def open_descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
+def first_free_descriptor(pid):
+    """The limit is one of numbers: closed files leave holes below the highest."""
+    taken = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    return next(number for number in range(len(taken) + 1) if number not in taken)
 
 
 def test_without_descriptors_consumers_wait_and_lose_nothing(make_server, cluster, group):
@@ -22,7 +24,7 @@ def test_without_descriptors_consumers_wait_and_lose_nothing(make_server, cluste
     wait_until(lambda: flow.size() > 0, 30, "records flow")
 
     _, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (open_descriptors(server.pid) + 1, hard))
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (first_free_descriptor(server.pid) + 1, hard))
     late = server.create_file_sink(cluster, topic, f"{group}-late", server.out / "late.log")
     told = lambda: (found := server.consumer(late))["status"] == "ERROR" and "descriptor" in (found["last_error"] or {}).get("detail", "")
     wait_until(told, 20, lambda: f"the late consumer says why it cannot run: {server.consumer(late)}")

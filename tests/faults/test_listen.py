@@ -21,7 +21,7 @@ def test_changes_arrive_though_the_connection_that_tells_of_them_is_dead(make_se
     near = make_server("near", DATABASE_URL=url, INSTANCE_ID="near").start()
     behind = make_server("behind", DATABASE_URL=url.replace(f":{postgres_server.port}/", f":{proxy.port}/"), INSTANCE_ID="behind").start()
     first = near.expect(201, "POST", "/api/consumers", consumer_body(near))["consumer_id"]
-    wait_until(lambda: behind.api("GET", f"/api/consumers/{first}").status == 200, 5, "a change arrives")
+    wait_until(lambda: behind.api("GET", f"/api/consumers/{first}").status == 200, 20, "a change arrives")
     for number in range(3):
         proxy.swallow()  # neither end hears of it
         second = near.expect(201, "POST", "/api/consumers", consumer_body(near))["consumer_id"]

@@ -1,5 +1,6 @@
 """The system gives no memory or no thread any more: the process lives on or ends, and nothing that it has committed is missing."""
 
+import http.client
 import pathlib
 import resource
 
@@ -36,7 +37,7 @@ def ask_for_more(server, flow, number):
     """Another consumer wants threads, connections and buffers. What comes of it is not the question."""
     try:
         server.create_file_sink(flow.cluster, flow.stream.topic, f"{flow.group}-{number}", flow.folder / f"more-{number}.log")
-    except (OSError, AssertionError):
+    except (OSError, http.client.HTTPException, AssertionError):
         pass
 
 

@@ -33,12 +33,12 @@ def test_replicas_and_database_that_die_and_freeze_lose_and_double_nothing(make_
     with stream.sending(rate=records / 2 / (kills * 1.5), seconds=kills * 20) as sending:
         while in_flow < kills:
             assert done < 2 * kills, f"only {in_flow} of {done} kills fell while rows came"
-            before = wait_until(lambda: (now := flow.total()) and now, 30, "there are rows")
+            before = wait_until(lambda: (now := flow.total()) and now, 60, "there are rows")
             wait_until(lambda: flow.total() > before, 60, "rows come")
             time.sleep(dice.uniform(0, 0.3))
             victim = dice.choice(replicas)
             before = flow.total()
-            time.sleep(0.3)  # within which rows must come for this kill to count; a transaction takes about half of it
+            time.sleep(0.6)  # within which rows must come for this kill to count; a transaction takes about half of it
             victim.kill9()
             done += 1
             in_flow += flow.total() > before and sending.alive()

@@ -75,7 +75,7 @@ def watched():
 
 
 def slow(path):
-    time.sleep(1.2)
+    time.sleep(3)  # well beyond what a stall of the machine would excuse
     return Answer(200, {"metrics": {"memory_bytes": 5}}, {})
 
 
@@ -96,13 +96,13 @@ PROBLEMS = {
 def test_a_member_that_answers_badly_is_noticed(watched, problem):
     answer, options, text = PROBLEMS[problem]
     one = watched(FakeServer(answer), **options)
-    wait_until(lambda: one.problems, 10, "the problem is noticed")
+    wait_until(lambda: one.problems, 40, "the problem is noticed")
     assert text in one.problems[0]
 
 
 def test_a_member_that_answers_well_has_no_problem(watched):
     one = watched(FakeServer())
-    wait_until(lambda: one.asked > len(watch.PATHS), 10, "everything is asked")
+    wait_until(lambda: one.asked > len(watch.PATHS), 40, "everything is asked")
     assert not one.problems
 
 
@@ -110,7 +110,7 @@ def test_what_a_busy_machine_delays_is_no_problem_of_a_member(watched):
     machine = FakeMachine()
     machine.late = 5  # more than what really delays slow() here
     one = watched(FakeServer(slow), machine)
-    wait_until(lambda: one.excused >= 2, 10, "it is excused")
+    wait_until(lambda: one.excused >= 2, 40, "it is excused")
     assert not one.problems
 
 

@@ -1,5 +1,6 @@
 """How each fault is made, and unmade: when an act returns, its victim can do its work again."""
 
+import http.client
 import random
 import threading
 import time
@@ -175,7 +176,7 @@ def _ask(world, method, path, body=None):
             return False
         try:
             answer = server.api(method, path, body, timeout=20)
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
         assert answer.status in (200, 202, 409, 503), f"{method} {path}: {answer.status} {answer.body}"
         return answer.status in (200, 202)

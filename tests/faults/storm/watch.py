@@ -1,5 +1,6 @@
 """Looks at each member all the time: the API answers within a second, memory stays in budget, no process ends by itself."""
 
+import http.client
 import threading
 import time
 
@@ -62,7 +63,7 @@ class Watch:
                 failure = f"{path} was answered with {answer.status} {answer.body}"
             elif path.endswith(self._consumer_id) and (bytes_in_flight := answer.body["metrics"]["memory_bytes"]) > self._allowed_in_flight:
                 failure = f"{bytes_in_flight} bytes in flight, at most {self._allowed_in_flight} are allowed"
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             failure = f"{path} was not answered: {error!r}"
         end = time.monotonic()
         if life != self._life:

@@ -54,9 +54,11 @@ class Cluster:
 
         def led():
             nonlocal answer
+            if name not in self.admin.list_topics(timeout=TIMEOUT).topics:
+                return False  # a question for offsets of what is not known yet waits for its leaders until its time is over
             try:
-                answer = self.end_offsets(name, partitions)
-                return len(answer) == partitions and name in self.admin.list_topics(timeout=TIMEOUT).topics
+                answer = self.end_offsets(name, partitions, timeout=3)
+                return len(answer) == partitions
             except KafkaException as error:  # a leader answers between any two of the steps by which it hears that it leads
                 answer = error
                 return False
@@ -114,9 +116,10 @@ class Cluster:
             asker.close()
         return {p.partition: p.offset for p in found if p.error is None and p.offset >= 0}
 
-    def end_offsets(self, topic, partitions):
+    def end_offsets(self, topic, partitions, timeout=TIMEOUT):
         asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in range(partitions)}
-        return {p.partition: future.result(TIMEOUT).offset for p, future in self.admin.list_offsets(asked).items()}
+        answers = self.admin.list_offsets(asked, request_timeout=timeout)
+        return {p.partition: future.result(timeout + 5).offset for p, future in answers.items()}
 
     def describe_group(self, group):
         return self.admin.describe_consumer_groups([group])[group].result(TIMEOUT)
