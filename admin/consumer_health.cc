@@ -44,7 +44,7 @@ ConsumerHealth running(const ConsumerObservation& seen) {
     }
     if (seen.stalled_since) {
         auto all = reasons;
-        all.push_back(reason(Severity::degraded, "stalled", "There is lag, and no record has become durable for a while.", *seen.stalled_since));
+        all.push_back(stalled(*seen.stalled_since));
         return {"ACTIVE", "stalled", std::move(all), {}};
     }
     if (has(reasons, Severity::noted)) return {"ACTIVE", "degraded", reasons, {}};
@@ -57,6 +57,10 @@ ConsumerHealth running(const ConsumerObservation& seen) {
 }
 
 }  // namespace
+
+HealthReason stalled(std::chrono::system_clock::time_point since) {
+    return reason(Severity::degraded, "stalled", "There is lag, and no record has become durable for a while.", since);
+}
 
 ConsumerHealth judge_health(Desired desired, const ConsumerObservation& seen) {
     if (seen.pipeline && seen.stopping) {

@@ -49,6 +49,8 @@ struct ConsumerHealth {
     std::optional<std::chrono::system_clock::time_point> next_retry_at;
 };
 
+// The reason of a consumer that has lag and makes no progress.
+HealthReason stalled(std::chrono::system_clock::time_point since);
 ConsumerHealth judge_health(Desired desired, const ConsumerObservation& seen);
 // The same of a consumer whose stored definition cannot be read: what runs of it goes on, but nothing can be started.
 ConsumerHealth judge_unreadable(const std::string& why, Desired desired, const ConsumerObservation& seen);

@@ -77,7 +77,10 @@ void ManagedConsumer::step(Time now) {
         stopping_ = true;
     }
     if (!pipeline_ && wants_running() && now >= retry_at_) launch(now);
-    if (pipeline_ && !stopping_ && now - sampled_at_ >= kSampleInterval) sample(now);
+    if (pipeline_ && !stopping_ && now - sampled_at_ >= kSampleInterval) {
+        sample(now);
+        log_health(now);
+    }
 
     const bool settled = pipeline_ ? !stopping_ : !wants_running() || now < retry_at_;
     if (!settled) return;
@@ -146,6 +149,7 @@ void ManagedConsumer::retire(Time now) {
     }
     records_rate_.clear();
     bytes_rate_.clear();
+    if (asked) news_.forget();
     if (!asked && last.state == State::outdated) begin_instead(now, last.failure);
     else if (!asked) fail(now, last.failure.empty() ? "It ended without being asked to." : last.failure);
     else if (last.state == State::failed) spdlog::warn("consumer {}: stopped, but not cleanly: {}", desired_.consumer_id, last.failure);
@@ -210,6 +214,14 @@ void ManagedConsumer::watch_progress(Time now, const PipelineSnapshot& snapshot)
     else if (!seen_.stalled_since)
         seen_.stalled_since =
             std::chrono::system_clock::now() - std::chrono::duration_cast<std::chrono::system_clock::duration>(standing_for);
+}
+
+void ManagedConsumer::log_health(Time now) {
+    const auto seen = observe();
+    auto reasons = seen.pipeline->reasons;
+    if (seen.stalled_since) reasons.push_back(stalled(*seen.stalled_since));
+    for (const auto& line : news_.since(reasons, now))
+        spdlog::log(line.bad ? spdlog::level::warn : spdlog::level::info, "consumer {}: {}", desired_.consumer_id, line.text);
 }
 
 void ManagedConsumer::shut_down() {

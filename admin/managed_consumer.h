@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "admin/consumer_health.h"
+#include "admin/health_news.h"
 #include "admin/rate_meter.h"
 #include "admin/running_pipeline.h"
 #include "engine/backoff.h"
@@ -65,6 +66,7 @@ class ManagedConsumer {
     void fail(Time now, const std::string& why);
     void sample(Time now);
     void watch_progress(Time now, const PipelineSnapshot& snapshot);
+    void log_health(Time now);
 
     const PipelineFactory& factory_;
     const RestartPolicy standard_;  // for what the consumer does not say
@@ -84,6 +86,7 @@ class ManagedConsumer {
     std::atomic<int64_t> applied_revision_{0};
     RateMeter records_rate_;
     RateMeter bytes_rate_;
+    HealthNews news_;
 
     mutable std::mutex mutex_;  // for what observe() reads: all below
     std::shared_ptr<RunningPipeline> pipeline_;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/kafka_client.h"
+#include "engine/kafka_errors.h"
 
 namespace fetcher {
 namespace {

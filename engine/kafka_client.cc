@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "engine/ip_address.h"
+#include "engine/kafka_errors.h"
 
 namespace fetcher {
 namespace {
@@ -86,13 +87,6 @@ Result<KafkaHandle> make_kafka_client(rd_kafka_type_t type, KafkaConf conf) {
     if (!client) return fatal(std::string("Kafka client: ") + error);
     (void)conf.release();  // the client's now
     return client;
-}
-
-// A handshake that ends in a certificate ends so every time; one that merely breaks off, as when a broker goes down, does not.
-bool is_locked_out(rd_kafka_resp_err_t error, std::string_view text) {
-    if (error == RD_KAFKA_RESP_ERR__SSL) return text.find("certificate") != std::string_view::npos;
-    return error == RD_KAFKA_RESP_ERR__AUTHENTICATION || error == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED ||
-           error == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED || error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
 }
 
 KafkaAdminOptions admin_options(rd_kafka_t* client, rd_kafka_admin_op_t what, std::chrono::milliseconds timeout) {
@@ -185,20 +179,6 @@ void ask_log_offsets(rd_kafka_t* client, const std::string& topic, const std::ve
     rd_kafka_ListOffsets(client, list.get(), options.get(), queue);
 }
 
-// A broker hears of a partition, and that it leads it, in several steps, and answers between any two of them; after an election it may not know yet how far
-// the log is committed.
-static bool is_leader_on_its_way(rd_kafka_resp_err_t error) {
-    switch (error) {
-        case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-        case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
-        case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
-        case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH:
-        case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
-        case RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE: return true;
-        default: return false;
-    }
-}
-
 LogOffsets log_offsets(const rd_kafka_event_t* answer) {
     LogOffsets found;
     const auto* result = rd_kafka_event_ListOffsets_result(const_cast<rd_kafka_event_t*>(answer));
@@ -207,12 +187,15 @@ LogOffsets log_offsets(const rd_kafka_event_t* answer) {
     const auto** infos = rd_kafka_ListOffsets_result_infos(result, &count);
     for (size_t i = 0; i < count; i++) {
         const auto* at = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
-        if (!at->err) {
+        // Where a leader has not answered librdkafka hands out what was asked for, a negative number, with no error.
+        const bool silent = at->err ? is_silence(at->err) : at->offset < 0;
+        found.silent &= silent;
+        if (!silent && !at->err) {
             found.of_partition[at->partition] = at->offset;
             continue;
         }
-        found.refused = "partition " + std::to_string(at->partition) + ": " + rd_kafka_err2str(at->err);
-        found.leader_is_on_its_way &= is_leader_on_its_way(at->err);
+        found.refused = "partition " + std::to_string(at->partition) + ": " + (silent ? "its leader does not answer" : rd_kafka_err2str(at->err));
+        found.leader_is_on_its_way &= !silent && is_leader_on_its_way(at->err);
     }
     return found;
 }

@@ -21,9 +21,6 @@ Result<KafkaConf> make_kafka_conf(const KafkaProperties& properties);
 // A client; it takes the conf.
 Result<KafkaHandle> make_kafka_client(rd_kafka_type_t type, KafkaConf conf);
 
-// Whether a broker's or librdkafka's word means that this client will never be let in: what it was made with is wrong.
-bool is_locked_out(rd_kafka_resp_err_t error, std::string_view text);
-
 // Options with both timeouts set, for an admin request.
 KafkaAdminOptions admin_options(rd_kafka_t* client, rd_kafka_admin_op_t what, std::chrono::milliseconds timeout);
 // The answer to an admin request on `queue`; transient after the timeout, or with the broker's words.
@@ -61,6 +58,7 @@ Result<TopicDescription> topic_description(const rd_kafka_event_t* answer);
 struct LogOffsets {
     std::map<int32_t, int64_t> of_partition;
     std::string refused;  // which partition has no answer, and why; empty: each has one
+    bool silent = true;   // no leader has said anything
     bool leader_is_on_its_way = true;  // where refused: that is all; it moves, or the partition is so new that nobody knows yet that he leads it
 };
 // Asks for OFFSET_SPEC_EARLIEST or _LATEST of a topic's partitions; the answer comes to `queue`.

@@ -5,7 +5,9 @@
 #include <iterator>
 #include <string_view>
 
+#include "engine/broker_silence.h"
 #include "engine/kafka_client.h"
+#include "engine/kafka_errors.h"
 #include "engine/kafka_partition_queue.h"
 
 namespace fetcher {
@@ -16,6 +18,7 @@ constexpr std::string_view kCommitOfTopic = "topic=";
 
 // For so long questions may go unanswered; then a new client is of more use than this one, which looks for the brokers where they were.
 constexpr std::chrono::seconds kUnansweredLimit{15};
+constexpr std::chrono::seconds kQuestionTimeout{4};
 constexpr std::chrono::seconds kSeekTimeout{2};
 // While one partition's queue is full only the others are asked for, and where they have nothing new nothing at all comes for so long.
 constexpr const char* kFetchWaitMs = "50";
@@ -23,22 +26,6 @@ constexpr const char* kFetchWaitMs = "50";
 bool cooperative(rd_kafka_t* client) {
     const char* protocol = rd_kafka_rebalance_protocol(client);
     return protocol && std::string_view(protocol) == "COOPERATIVE";
-}
-
-SourceTrouble::Kind kind_of(rd_kafka_resp_err_t error, std::string_view text) {
-    if (is_locked_out(error, text)) return SourceTrouble::Kind::fatal;
-    switch (error) {
-        case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
-            return SourceTrouble::Kind::broker_unreachable;
-        case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-        case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-            return SourceTrouble::Kind::topic_missing;
-        case RD_KAFKA_RESP_ERR__FATAL:
-        case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
-            return SourceTrouble::Kind::fatal;
-        default:
-            return SourceTrouble::Kind::hiccup;
-    }
 }
 
 }  // namespace
@@ -55,7 +42,8 @@ struct KafkaSource::Client {
     KafkaQueue consumer_queue;
     KafkaQueue answers;  // of commits and questions that nobody waits for
     bool closed = false;
-    std::optional<std::chrono::steady_clock::time_point> unanswered_since;
+    BrokerSilence silence;
+    std::string last_words;  // of a connection that broke since the last answer
     bool refused_before = false;  // the end of a partition's log, by the last answer
     std::string locked_out;       // the broker's words, heard before subscribe()
 
@@ -86,12 +74,24 @@ struct KafkaSource::Client {
         return topic_id.empty() || !note.starts_with(kCommitOfTopic) || note.substr(kCommitOfTopic.size()) == topic_id;
     }
 
-    void unanswered(const std::string& why) {
-        const auto now = std::chrono::steady_clock::now();
-        if (!unanswered_since) unanswered_since = now;
-        const bool too_long = now - *unanswered_since > kUnansweredLimit;
+    // Broken connections, which librdkafka mends by itself, say in words why nobody answers.
+    void note(SourceTrouble::Kind kind, const std::string& text) {
+        if (kind == SourceTrouble::Kind::hiccup) last_words = text;
+        events->on_trouble({kind, text});
+    }
+
+    void answered() {
+        silence.answered();
+        last_words.clear();
+    }
+
+    void tell_of_silence() {
+        const auto lasts = silence.news(std::chrono::steady_clock::now());
+        if (!lasts || !events) return;
+        const bool too_long = *lasts > kUnansweredLimit;
+        const std::string why = last_words.empty() ? std::string() : ": " + last_words;
         events->on_trouble({too_long ? SourceTrouble::Kind::outdated : SourceTrouble::Kind::broker_unreachable,
-                            (too_long ? "the broker does not answer; it is looked for anew: " : "the broker does not answer: ") + why});
+                            (too_long ? "the broker does not answer; it is looked for anew" : "the broker does not answer") + why});
     }
 
     void take_description(const rd_kafka_event_t* event) {
@@ -100,6 +100,7 @@ struct KafkaSource::Client {
             topic_told_by = -1;  // it may have left the cluster
             return;
         }
+        answered();
         if (topic_id.empty() || now->topic_id.empty() || now->topic_id == topic_id) return;
         events->on_trouble({SourceTrouble::Kind::outdated, "topic " + topic + " was deleted and created anew; the new one is read from its first record"});
     }
@@ -135,7 +136,7 @@ struct KafkaSource::Client {
             if (is_locked_out(error, text)) self.locked_out = text;
             return;
         }
-        if (error != RD_KAFKA_RESP_ERR__FATAL) return self.events->on_trouble({kind_of(error, text), text});
+        if (error != RD_KAFKA_RESP_ERR__FATAL) return self.note(trouble_kind(error, text), text);
         char fatal_text[256];
         const auto real = rd_kafka_fatal_error(client, fatal_text, sizeof fatal_text);
         self.events->on_trouble({SourceTrouble::Kind::fatal, std::string(rd_kafka_err2name(real)) + ": " + fatal_text});
@@ -151,17 +152,16 @@ struct KafkaSource::Client {
             const auto* list = rd_kafka_event_topic_partition_list(raw);
             for (int i = 0; list && i < list->cnt; i++) {
                 const auto& at = list->elems[i];
-                if (at.err) {
-                    why = rd_kafka_err2str(at.err);
-                } else if (!error) {
-                    offsets.push_back({at.partition, at.offset});
-                }
+                if (at.err) why = rd_kafka_err2str(at.err);
+                else if (!error) offsets.push_back({at.partition, at.offset});
             }
+            if (why.empty()) answered();
             events->on_committed(offsets, why);
         } else if (rd_kafka_event_type(raw) == RD_KAFKA_EVENT_LISTOFFSETS_RESULT) {
-            if (error) return unanswered(rd_kafka_event_error_string(raw));
-            unanswered_since.reset();
-            const auto found = log_offsets(event);
+            auto found = log_offsets(event);
+            if (error) found.refused = rd_kafka_event_error_string(raw);
+            if (error ? is_silence(error) : found.silent) return;
+            answered();
             events->on_log_ends(found.of_partition);
             // Leaders move; only what the next answer says too is told.
             if (refused_before && !found.refused.empty())
@@ -253,10 +253,11 @@ Result<void> KafkaSource::subscribe(SourceEvents& events) {
 
 void KafkaSource::serve() {
     while (auto* message = rd_kafka_consumer_poll(client_->handle.get(), 0)) {
-        if (message->err && client_->events) client_->events->on_trouble({kind_of(message->err, rd_kafka_message_errstr(message)), rd_kafka_message_errstr(message)});
+        if (message->err && client_->events) client_->note(trouble_kind(message->err, rd_kafka_message_errstr(message)), rd_kafka_message_errstr(message));
         rd_kafka_message_destroy(message);
     }
     while (KafkaEvent event{rd_kafka_queue_poll(client_->answers.get(), 0)}) client_->serve_answer(event.get());
+    client_->tell_of_silence();
 }
 
 Result<std::map<int32_t, PartitionBounds>> KafkaSource::bounds(const std::vector<int32_t>& partitions, std::chrono::milliseconds timeout) {
@@ -370,10 +371,10 @@ int64_t KafkaSource::fetched_log_end(int32_t partition) {
 }
 
 void KafkaSource::ask_log_ends(const std::vector<int32_t>& partitions) {
-    ask_log_offsets(client_->handle.get(), client_->topic, partitions, RD_KAFKA_OFFSET_SPEC_LATEST, std::chrono::seconds(4),
-                    client_->answers.get());
+    client_->silence.asked(std::chrono::steady_clock::now());
+    ask_log_offsets(client_->handle.get(), client_->topic, partitions, RD_KAFKA_OFFSET_SPEC_LATEST, kQuestionTimeout, client_->answers.get());
     // librdkafka fetches by name: it would go on in the new topic at the old one's offset without a word.
-    ask_topic(client_->handle.get(), client_->topic, client_->topic_told_by, std::chrono::seconds(4), client_->answers.get());
+    ask_topic(client_->handle.get(), client_->topic, client_->topic_told_by, kQuestionTimeout, client_->answers.get());
 }
 
 void KafkaSource::close(std::chrono::milliseconds timeout) {

@@ -11,6 +11,7 @@ namespace {
 constexpr std::chrono::seconds kCommitTimeout{3};
 constexpr std::chrono::seconds kCloseTimeout{2};
 constexpr std::chrono::seconds kLogEndInterval{5};
+constexpr std::chrono::seconds kLogEndIntervalInTrouble{1};
 constexpr std::chrono::milliseconds kPublishInterval{200};
 
 using Severity = HealthReason::Severity;
@@ -271,6 +272,7 @@ void PollLoop::housekeep(TimePoint now) {
     if (now >= next_log_ends_) {
         // Of partition 0 where there is none of ours: only to know whether the broker answers.
         source_.ask_log_ends(partitions_.empty() ? std::vector<int32_t>{0} : assigned());
+        log_ends_asked_ = now;
         next_log_ends_ = now + kLogEndInterval;
     }
     if (now >= next_publish_) {
@@ -333,6 +335,8 @@ void PollLoop::on_trouble(const SourceTrouble& trouble) {
         case SourceTrouble::Kind::fatal:
             return fail(trouble.reason);
         case SourceTrouble::Kind::hiccup:
+            // A connection that broke may be the first that is seen of a broker that is away: whether it answers is asked soon.
+            next_log_ends_ = std::min(next_log_ends_, log_ends_asked_ + kLogEndIntervalInTrouble);
             return spdlog::debug("consumer {}: {}", options_.consumer_id, trouble.reason);
     }
 }

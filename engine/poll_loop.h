@@ -129,6 +129,7 @@ class PollLoop final : private SourceEvents {
     bool outdated_ = false;  // that is what failure_ says
     TimePoint next_late_begin_{};
     TimePoint next_commit_{};
+    TimePoint log_ends_asked_{};
     TimePoint next_log_ends_{};
     TimePoint next_publish_{};
     TimePoint next_look_{};  // for stragglers

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast does a topic get into PostgreSQL, exactly once, against psql alone with the same rows?
 
-Three shapes: the standard table, JSON into five typed columns, and an upsert. Each time kafka-fetcher moves a topic into a table; what is in
+Four shapes: the standard table, JSON into five typed columns, the same with a primary key, and an upsert. Each time kafka-fetcher moves a topic into a table; what is in
 it is exported in binary, and psql loads that into an equal table by itself: `\\copy … (FORMAT BINARY)` of one file, for the upsert the same
 statements in transactions of as many rows. All in turn, in one run, so that whatever else the machine does hits both alike.
 
@@ -44,6 +44,7 @@ class Shape:
 SHAPES = {
     "insert": Shape("standard table", STANDARD, {}),
     "json": Shape("JSON into 5 typed columns", TYPED, {"columns": TYPED_COLUMNS}),
+    "json-key": Shape("JSON into 5 typed columns with a primary key", TYPED + ", PRIMARY KEY (id)", {"columns": TYPED_COLUMNS}),
     "upsert": Shape(
         "upsert of JSON by key", TYPED + ", PRIMARY KEY (id)", {"columns": TYPED_COLUMNS, "mode": "upsert", "key_columns": ["id"]}, upsert=True
     ),
@@ -164,7 +165,7 @@ def main():
     parser.add_argument("--records", type=int, default=2_000_000)
     parser.add_argument("--size", type=int, default=200, help="bytes of each value")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--shapes", default="insert,json,upsert")
+    parser.add_argument("--shapes", default="insert,json,json-key,upsert")
     parser.add_argument("--config", default="{}", help="more options of database_sync, as JSON")
     parser.add_argument("--upsert-rows", type=int, default=50_000, help="rows a transaction of psql's upsert")
     options = parser.parse_args()

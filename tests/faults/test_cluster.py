@@ -82,7 +82,7 @@ def test_a_broker_that_comes_back_at_another_address_is_found(make_server, own_b
     own_broker.stop()
     seen = lambda: {reason["code"] for reason in server.consumer(consumer)["health"]["reasons"]}
     wait_until(lambda: "broker_unreachable" in seen(), 30, lambda: f"it says that the broker is away: {server.consumer(consumer)['health']}")
-    wait_until(lambda: server.consumer(consumer)["metrics"]["restarts"] == 1, 40, "it begins anew")
+    wait_until(lambda: server.consumer(consumer)["metrics"]["restarts"] == 1, 60, "it begins anew")
     assert server.consumer(consumer)["status"] == "ACTIVE"
     own_broker.move()
     own_broker.start()

@@ -116,6 +116,43 @@ TEST_F(KafkaSourceTest, APartitionWhoseLeaderIsOnItsWayIsNoTroubleUntilItStaysSo
     EXPECT_NE(troubles_[0].reason.find("partition 0: Broker: Not leader for partition"), std::string::npos) << troubles_[0].reason;
 }
 
+// librdkafka hands out what was asked, -1 for the end and -2 for the beginning, as if it were the answer.
+TEST_F(KafkaSourceTest, OffsetsThatNobodyHasToldAreNone) {
+    ASSERT_TRUE(source_->subscribe(*this));
+    ASSERT_TRUE(serve_until([&] { return assigned_; }));
+    const auto known = source_->bounds({0}, 5s);
+    ASSERT_TRUE(known) << known.error().reason;
+    EXPECT_EQ(known->at(0).low, 0);
+    EXPECT_EQ(known->at(0).high, kRecords);
+    for (int i = 0; i < 20; i++) rd_kafka_mock_push_request_errors(cluster_, kListOffsets, 1, RD_KAFKA_RESP_ERR__TRANSPORT);
+    const auto bounds = source_->bounds({0}, 1s);
+    ASSERT_FALSE(bounds) << bounds->at(0).low << " to " << bounds->at(0).high;
+    EXPECT_NE(bounds.error().reason.find("partition 0: its leader does not answer"), std::string::npos) << bounds.error().reason;
+    rd_kafka_mock_clear_request_errors(cluster_, kListOffsets);
+}
+
+// Within seconds, and not only when librdkafka gives a request up; what is asked meanwhile ends neither the silence nor the trouble.
+TEST_F(KafkaSourceTest, ABrokerThatDoesNotAnswerIsToldOf) {
+    ASSERT_TRUE(source_->subscribe(*this));
+    ASSERT_TRUE(ask_log_end(RD_KAFKA_RESP_ERR_NO_ERROR));
+    rd_kafka_mock_broker_set_down(cluster_, 1);
+    log_ends_.clear();
+    source_->ask_log_ends({0});
+    ASSERT_TRUE(serve_until([&] { return !troubles_.empty(); })) << "nothing is told";
+    EXPECT_EQ(troubles_[0].kind, SourceTrouble::Kind::broker_unreachable);
+    EXPECT_EQ(troubles_[0].reason.rfind("the broker does not answer: ", 0), 0U) << troubles_[0].reason;
+    EXPECT_TRUE(log_ends_.empty()) << log_ends_[0];
+    rd_kafka_mock_broker_set_up(cluster_, 1);
+    ASSERT_TRUE(serve_until(
+        [&] {
+            source_->ask_log_ends({0});
+            std::this_thread::sleep_for(200ms);
+            return !log_ends_.empty();
+        },
+        30s));
+    EXPECT_EQ(log_ends_, (std::map<int32_t, int64_t>{{0, kRecords}}));
+}
+
 // An answer about the log's end that is out of date makes librdkafka ask again, by a timer that knows of no seek: the next answer would move the
 // partition over what is unread.
 TEST_F(KafkaSourceTest, APartitionWhoseStartWasNotKnownIsReadFromWhereItIsSoughtTo) {
