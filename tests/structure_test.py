@@ -1,4 +1,4 @@
-"""What review forgets: who may include what, how long a file may be, whether the READMEs name files that exist.
+"""What review forgets: who may include what, how long a file may be, whether each test is built, whether the READMEs name files that exist.
 
 Prints one line per offence and fails. Run by ctest; needs nothing but Python.
 """
@@ -58,6 +58,12 @@ def names_given_twice(files):
                 yield f"{name}: {kind[1]} is a type of {seen[kind[1]]} too"
 
 
+def tests_not_built():
+    for path in sorted((ROOT / "tests/unit").glob("*/*_test.cc")):
+        if path.name not in re.findall(r"[\w.]+", (path.parent / "CMakeLists.txt").read_text()):
+            yield f"{path.relative_to(ROOT).as_posix()}: no CMakeLists.txt names it"
+
+
 def offences_in_readme(path):
     name = path.relative_to(ROOT)
     for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
@@ -71,6 +77,7 @@ def offences_in_readme(path):
 def main():
     offences = [o for name, lines in sources() for o in offences_in(name, lines)]
     offences += names_given_twice(sources())
+    offences += tests_not_built()
     for path in ROOT.glob("*/README.md"):
         offences += offences_in_readme(path)
     offences += offences_in_readme(ROOT / "README.md")
