@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """How fast does a topic get into PostgreSQL, exactly once, against psql alone with the same rows?
 
-Four shapes: the standard table, JSON into five typed columns, the same with a primary key, and an upsert. Each time kafka-fetcher moves a topic into a table; what is in
-it is exported in binary, and psql loads that into an equal table by itself: `\\copy … (FORMAT BINARY)` of one file, for the upsert the same
-statements in transactions of as many rows. All in turn, in one run, so that whatever else the machine does hits both alike.
+Four shapes: the standard table, JSON into five typed columns, the same with a primary key, and an upsert. Each time kafka-fetcher moves a topic
+into a table; what is in it is exported in binary, and psql loads that into an equal table by itself: `\\copy … (FORMAT BINARY)` of one file, for
+the upsert the same statements in transactions of as many rows. All in turn, in one run, so that whatever else the machine does hits both alike.
 
 Rates: of psql over the whole command; of kafka-fetcher from its first committed transaction to its last, and over all, from the creation of
 the consumer. Everything runs on 127.0.0.1 and ends by itself.
