@@ -44,7 +44,7 @@ class Cursor final : private SourceEvents {
     void on_assigned(const std::vector<int32_t>&) override {}
     void on_revoked(const std::vector<int32_t>&, bool) override {}
     void on_committed(const std::vector<PartitionStart>&, const std::string&) override {}
-    void on_log_ends(const std::map<int32_t, int64_t>&) override {}
+    void on_log_ends(const std::map<int32_t, int64_t>&, bool) override {}
     void on_trouble(const SourceTrouble& trouble) override;
 
     std::unique_ptr<Source> source_;

@@ -187,9 +187,9 @@ LogOffsets log_offsets(const rd_kafka_event_t* answer) {
     const auto** infos = rd_kafka_ListOffsets_result_infos(result, &count);
     for (size_t i = 0; i < count; i++) {
         const auto* at = rd_kafka_ListOffsetsResultInfo_topic_partition(infos[i]);
-        // Where a leader has not answered librdkafka hands out what was asked for, a negative number, with no error.
+        // Where a leader has not answered librdkafka hands out a negative number with no error.
         const bool silent = at->err ? is_silence(at->err) : at->offset < 0;
-        found.silent &= silent;
+        found.answered |= !silent && !is_local(at->err);
         if (!silent && !at->err) {
             found.of_partition[at->partition] = at->offset;
             continue;

@@ -57,8 +57,8 @@ Result<TopicDescription> topic_description(const rd_kafka_event_t* answer);
 
 struct LogOffsets {
     std::map<int32_t, int64_t> of_partition;
+    bool answered = false;  // by any leader
     std::string refused;  // which partition has no answer, and why; empty: each has one
-    bool silent = true;   // no leader has said anything
     bool leader_is_on_its_way = true;  // where refused: that is all; it moves, or the partition is so new that nobody knows yet that he leads it
 };
 // Asks for OFFSET_SPEC_EARLIEST or _LATEST of a topic's partitions; the answer comes to `queue`.

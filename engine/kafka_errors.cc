@@ -23,6 +23,8 @@ bool is_leader_on_its_way(rd_kafka_resp_err_t error) {
     }
 }
 
+bool is_local(rd_kafka_resp_err_t error) { return error < 0 || error == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE; }
+
 bool is_silence(rd_kafka_resp_err_t error) { return error == RD_KAFKA_RESP_ERR__TIMED_OUT || error == RD_KAFKA_RESP_ERR__TRANSPORT; }
 
 SourceTrouble::Kind trouble_kind(rd_kafka_resp_err_t error, std::string_view text) {

@@ -5,7 +5,7 @@
 #include <iterator>
 #include <string_view>
 
-#include "engine/broker_silence.h"
+#include "engine/broker_watch.h"
 #include "engine/kafka_client.h"
 #include "engine/kafka_errors.h"
 #include "engine/kafka_partition_queue.h"
@@ -16,9 +16,6 @@ namespace {
 // What a commit says of itself, before the id of its topic: offsets of a topic that was deleted mean nothing in the next one of its name.
 constexpr std::string_view kCommitOfTopic = "topic=";
 
-// For so long questions may go unanswered; then a new client is of more use than this one, which looks for the brokers where they were.
-constexpr std::chrono::seconds kUnansweredLimit{15};
-constexpr std::chrono::seconds kQuestionTimeout{4};
 constexpr std::chrono::seconds kSeekTimeout{2};
 // While one partition's queue is full only the others are asked for, and where they have nothing new nothing at all comes for so long.
 constexpr const char* kFetchWaitMs = "50";
@@ -42,9 +39,7 @@ struct KafkaSource::Client {
     KafkaQueue consumer_queue;
     KafkaQueue answers;  // of commits and questions that nobody waits for
     bool closed = false;
-    BrokerSilence silence;
-    std::string last_words;  // of a connection that broke since the last answer
-    bool refused_before = false;  // the end of a partition's log, by the last answer
+    BrokerWatch watch;
     std::string locked_out;       // the broker's words, heard before subscribe()
 
     KafkaPartitionList list(const std::vector<PartitionStart>& starts) const {
@@ -74,35 +69,30 @@ struct KafkaSource::Client {
         return topic_id.empty() || !note.starts_with(kCommitOfTopic) || note.substr(kCommitOfTopic.size()) == topic_id;
     }
 
-    // Broken connections, which librdkafka mends by itself, say in words why nobody answers.
-    void note(SourceTrouble::Kind kind, const std::string& text) {
-        if (kind == SourceTrouble::Kind::hiccup) last_words = text;
+    // What librdkafka says by itself.
+    void tell(SourceTrouble::Kind kind, const std::string& text) {
+        if (kind == SourceTrouble::Kind::hiccup) watch.broke(text);
         events->on_trouble({kind, text});
-    }
-
-    void answered() {
-        silence.answered();
-        last_words.clear();
-    }
-
-    void tell_of_silence() {
-        const auto lasts = silence.news(std::chrono::steady_clock::now());
-        if (!lasts || !events) return;
-        const bool too_long = *lasts > kUnansweredLimit;
-        const std::string why = last_words.empty() ? std::string() : ": " + last_words;
-        events->on_trouble({too_long ? SourceTrouble::Kind::outdated : SourceTrouble::Kind::broker_unreachable,
-                            (too_long ? "the broker does not answer; it is looked for anew" : "the broker does not answer") + why});
     }
 
     void take_description(const rd_kafka_event_t* event) {
         const auto now = topic_description(event);
-        if (rd_kafka_event_error(const_cast<rd_kafka_event_t*>(event)) || !now) {
+        const bool failed = rd_kafka_event_error(const_cast<rd_kafka_event_t*>(event)) != RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (!failed) watch.answered();
+        if (failed || !now) {
             topic_told_by = -1;  // it may have left the cluster
             return;
         }
-        answered();
         if (topic_id.empty() || now->topic_id.empty() || now->topic_id == topic_id) return;
         events->on_trouble({SourceTrouble::Kind::outdated, "topic " + topic + " was deleted and created anew; the new one is read from its first record"});
+    }
+
+    // error: of the question as a whole.
+    void take_log_ends(const LogOffsets& found, const std::string& error) {
+        if (found.answered) watch.answered();
+        const std::string& refused = error.empty() ? found.refused : error;
+        events->on_log_ends(found.of_partition, refused.empty());
+        if (const auto trouble = watch.log_ends(refused, std::chrono::steady_clock::now())) events->on_trouble(*trouble);
     }
 
     // --- what librdkafka calls, all inside serve() or close(), so on the poll thread ------------------------------------
@@ -136,7 +126,7 @@ struct KafkaSource::Client {
             if (is_locked_out(error, text)) self.locked_out = text;
             return;
         }
-        if (error != RD_KAFKA_RESP_ERR__FATAL) return self.note(trouble_kind(error, text), text);
+        if (error != RD_KAFKA_RESP_ERR__FATAL) return self.tell(trouble_kind(error, text), text);
         char fatal_text[256];
         const auto real = rd_kafka_fatal_error(client, fatal_text, sizeof fatal_text);
         self.events->on_trouble({SourceTrouble::Kind::fatal, std::string(rd_kafka_err2name(real)) + ": " + fatal_text});
@@ -155,18 +145,10 @@ struct KafkaSource::Client {
                 if (at.err) why = rd_kafka_err2str(at.err);
                 else if (!error) offsets.push_back({at.partition, at.offset});
             }
-            if (why.empty()) answered();
+            if (why.empty()) watch.answered();
             events->on_committed(offsets, why);
         } else if (rd_kafka_event_type(raw) == RD_KAFKA_EVENT_LISTOFFSETS_RESULT) {
-            auto found = log_offsets(event);
-            if (error) found.refused = rd_kafka_event_error_string(raw);
-            if (error ? is_silence(error) : found.silent) return;
-            answered();
-            events->on_log_ends(found.of_partition);
-            // Leaders move; only what the next answer says too is told.
-            if (refused_before && !found.refused.empty())
-                events->on_trouble({SourceTrouble::Kind::broker_unreachable, "the log's end cannot be read: " + found.refused});
-            refused_before = !found.refused.empty();
+            take_log_ends(log_offsets(event), error ? rd_kafka_event_error_string(raw) : "");
         } else if (rd_kafka_event_type(raw) == RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT) {
             take_description(event);
         }
@@ -253,11 +235,12 @@ Result<void> KafkaSource::subscribe(SourceEvents& events) {
 
 void KafkaSource::serve() {
     while (auto* message = rd_kafka_consumer_poll(client_->handle.get(), 0)) {
-        if (message->err && client_->events) client_->note(trouble_kind(message->err, rd_kafka_message_errstr(message)), rd_kafka_message_errstr(message));
+        if (message->err && client_->events) client_->tell(trouble_kind(message->err, rd_kafka_message_errstr(message)), rd_kafka_message_errstr(message));
         rd_kafka_message_destroy(message);
     }
     while (KafkaEvent event{rd_kafka_queue_poll(client_->answers.get(), 0)}) client_->serve_answer(event.get());
-    client_->tell_of_silence();
+    if (!client_->events) return;
+    if (const auto trouble = client_->watch.silence(std::chrono::steady_clock::now())) client_->events->on_trouble(*trouble);
 }
 
 Result<std::map<int32_t, PartitionBounds>> KafkaSource::bounds(const std::vector<int32_t>& partitions, std::chrono::milliseconds timeout) {
@@ -371,10 +354,10 @@ int64_t KafkaSource::fetched_log_end(int32_t partition) {
 }
 
 void KafkaSource::ask_log_ends(const std::vector<int32_t>& partitions) {
-    client_->silence.asked(std::chrono::steady_clock::now());
-    ask_log_offsets(client_->handle.get(), client_->topic, partitions, RD_KAFKA_OFFSET_SPEC_LATEST, kQuestionTimeout, client_->answers.get());
+    client_->watch.asked(std::chrono::steady_clock::now());
+    ask_log_offsets(client_->handle.get(), client_->topic, partitions, RD_KAFKA_OFFSET_SPEC_LATEST, BrokerWatch::kPatience, client_->answers.get());
     // librdkafka fetches by name: it would go on in the new topic at the old one's offset without a word.
-    ask_topic(client_->handle.get(), client_->topic, client_->topic_told_by, kQuestionTimeout, client_->answers.get());
+    ask_topic(client_->handle.get(), client_->topic, client_->topic_told_by, BrokerWatch::kPatience, client_->answers.get());
 }
 
 void KafkaSource::close(std::chrono::milliseconds timeout) {

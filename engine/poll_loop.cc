@@ -305,16 +305,15 @@ void PollLoop::on_committed(const std::vector<PartitionStart>& offsets, const st
     }
     if (error.empty()) {
         counters_.commits++;
-        health_.clear("commit_failed");
-        return health_.clear("broker_unreachable");
+        return health_.clear("commit_failed");
     }
     counters_.commit_failures++;
     health_.set(Severity::degraded, "commit_failed", "offsets could not be committed, the next commit covers them: " + error);
     for (auto& [p, partition] : partitions_) partition.commit_asked = partition.committed;
 }
 
-void PollLoop::on_log_ends(const std::map<int32_t, int64_t>& log_end_offsets) {
-    health_.clear("broker_unreachable");
+void PollLoop::on_log_ends(const std::map<int32_t, int64_t>& log_end_offsets, bool all) {
+    if (all) health_.clear("broker_unreachable");
     for (const auto& [p, offset] : log_end_offsets) {
         const auto it = partitions_.find(p);
         if (it == partitions_.end()) continue;
@@ -326,6 +325,7 @@ void PollLoop::on_log_ends(const std::map<int32_t, int64_t>& log_end_offsets) {
 void PollLoop::on_trouble(const SourceTrouble& trouble) {
     switch (trouble.kind) {
         case SourceTrouble::Kind::broker_unreachable:
+            next_log_ends_ = std::min(next_log_ends_, log_ends_asked_ + kLogEndIntervalInTrouble);
             return health_.set(Severity::degraded, "broker_unreachable", trouble.reason);
         case SourceTrouble::Kind::topic_missing:
             return fail("topic " + options_.topic + " is gone: " + trouble.reason);

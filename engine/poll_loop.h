@@ -47,7 +47,7 @@ class PollLoop final : private SourceEvents {
     void on_assigned(const std::vector<int32_t>& partitions) override;
     void on_revoked(const std::vector<int32_t>& partitions, bool lost) override;
     void on_committed(const std::vector<PartitionStart>& offsets, const std::string& error) override;
-    void on_log_ends(const std::map<int32_t, int64_t>& log_end_offsets) override;
+    void on_log_ends(const std::map<int32_t, int64_t>& log_end_offsets, bool all) override;
     void on_trouble(const SourceTrouble& trouble) override;
 
     // acks

@@ -57,7 +57,7 @@ class SourceEvents {
     // Must drain what it wants to keep, then call unassign(). lost: the group gave them to somebody else already; nothing can be committed.
     virtual void on_revoked(const std::vector<int32_t>& partitions, bool lost) = 0;
     virtual void on_committed(const std::vector<PartitionStart>& offsets, const std::string& error) = 0;  // error empty: done
-    virtual void on_log_ends(const std::map<int32_t, int64_t>& log_end_offsets) = 0;
+    virtual void on_log_ends(const std::map<int32_t, int64_t>& log_end_offsets, bool all) = 0;  // all: of each that was asked for
     virtual void on_trouble(const SourceTrouble& trouble) = 0;
 };
 

@@ -5,12 +5,14 @@
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "engine/assignment.h"
+#include "engine/broker_watch.h"
 
 namespace fetcher {
 namespace {
@@ -63,7 +65,7 @@ class KafkaSourceTest : public testing::Test, protected SourceEvents {
     }
     void on_revoked(const std::vector<int32_t>& partitions, bool) override { source_->unassign(partitions); }
     void on_committed(const std::vector<PartitionStart>&, const std::string&) override {}
-    void on_log_ends(const std::map<int32_t, int64_t>& log_end_offsets) override {
+    void on_log_ends(const std::map<int32_t, int64_t>& log_end_offsets, bool) override {
         answers_++;
         log_ends_ = log_end_offsets;
     }
@@ -110,13 +112,14 @@ TEST_F(KafkaSourceTest, APartitionWhoseLeaderIsOnItsWayIsNoTroubleUntilItStaysSo
     ASSERT_TRUE(ask_log_end(RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION));
     EXPECT_TRUE(troubles_.empty()) << troubles_[0].reason;
 
+    std::this_thread::sleep_for(BrokerWatch::kPatience);
     ASSERT_TRUE(ask_log_end(RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION));
     ASSERT_EQ(troubles_.size(), 1);
     EXPECT_EQ(troubles_[0].kind, SourceTrouble::Kind::broker_unreachable);
     EXPECT_NE(troubles_[0].reason.find("partition 0: Broker: Not leader for partition"), std::string::npos) << troubles_[0].reason;
 }
 
-// librdkafka hands out what was asked, -1 for the end and -2 for the beginning, as if it were the answer.
+// librdkafka hands out a negative number, as if it were the answer.
 TEST_F(KafkaSourceTest, OffsetsThatNobodyHasToldAreNone) {
     ASSERT_TRUE(source_->subscribe(*this));
     ASSERT_TRUE(serve_until([&] { return assigned_; }));
@@ -131,16 +134,17 @@ TEST_F(KafkaSourceTest, OffsetsThatNobodyHasToldAreNone) {
     rd_kafka_mock_clear_request_errors(cluster_, kListOffsets);
 }
 
-// Within seconds, and not only when librdkafka gives a request up; what is asked meanwhile ends neither the silence nor the trouble.
+// Within seconds, and not only when librdkafka gives a request up.
 TEST_F(KafkaSourceTest, ABrokerThatDoesNotAnswerIsToldOf) {
     ASSERT_TRUE(source_->subscribe(*this));
     ASSERT_TRUE(ask_log_end(RD_KAFKA_RESP_ERR_NO_ERROR));
     rd_kafka_mock_broker_set_down(cluster_, 1);
     log_ends_.clear();
     source_->ask_log_ends({0});
-    ASSERT_TRUE(serve_until([&] { return !troubles_.empty(); })) << "nothing is told";
-    EXPECT_EQ(troubles_[0].kind, SourceTrouble::Kind::broker_unreachable);
-    EXPECT_EQ(troubles_[0].reason.rfind("the broker does not answer: ", 0), 0U) << troubles_[0].reason;
+    const auto is_told = [](const SourceTrouble& trouble) {
+        return trouble.kind == SourceTrouble::Kind::broker_unreachable && trouble.reason.starts_with("the broker does not answer");
+    };
+    EXPECT_TRUE(serve_until([&] { return std::ranges::any_of(troubles_, is_told); }, 20s)) << "librdkafka itself takes 30 s";
     EXPECT_TRUE(log_ends_.empty()) << log_ends_[0];
     rd_kafka_mock_broker_set_up(cluster_, 1);
     ASSERT_TRUE(serve_until(
