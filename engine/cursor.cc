@@ -3,8 +3,14 @@
 #include <spdlog/spdlog.h>
 
 #include <system_error>
+#include <vector>
 
 namespace fetcher {
+namespace {
+
+constexpr std::chrono::seconds kQuestionInterval{5};
+
+}  // namespace
 
 Result<std::unique_ptr<Cursor>> Cursor::open(const MakeSource& make, uint64_t prefetch_bytes, MemoryBudget::Member& memory) {
     auto source = make(prefetch_bytes);
@@ -50,6 +56,13 @@ PartitionQueue* Cursor::queue(int32_t partition) const {
 }
 
 const std::optional<SourceTrouble>& Cursor::serve() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= next_question_ && !queues_.empty()) {
+        std::vector<int32_t> partitions;
+        for (const auto& [p, queue] : queues_) partitions.push_back(p);
+        source_->ask_log_ends(partitions);
+        next_question_ = now + kQuestionInterval;
+    }
     source_->serve();
     return end_;
 }

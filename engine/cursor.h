@@ -5,6 +5,7 @@
 // Thread: poll
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <future>
@@ -34,7 +35,7 @@ class Cursor final : private SourceEvents {
     PartitionQueue* queue(int32_t partition) const;
     size_t partitions() const { return queues_.size(); }
     uint64_t prefetch_bytes() const { return prefetch_bytes_; }  // of each partition
-    // Answers of the client. Returns why it is of no use any more, nullopt if it goes on.
+    // Answers of the client, which is asked now and then: one that has lost its brokers would not say so. Returns why it is of no use any more, nullopt if it goes on.
     const std::optional<SourceTrouble>& serve();
     // Destroys it on a thread of its own, because the end of a Kafka client may take a while. Whoever has the future outlives that.
     static std::future<void> dissolve(std::unique_ptr<Cursor> cursor);
@@ -52,6 +53,7 @@ class Cursor final : private SourceEvents {
     MemoryBudget::Member& memory_;
     std::map<int32_t, std::unique_ptr<PartitionQueue>> queues_;
     std::optional<SourceTrouble> end_;
+    std::chrono::steady_clock::time_point next_question_{};
 };
 
 }  // namespace fetcher

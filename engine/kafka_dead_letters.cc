@@ -80,7 +80,7 @@ class KafkaDeadLetters final : public DeadLetters {
         while (delivery.outstanding.load(std::memory_order_acquire) > 0) rd_kafka_poll(client, kPollMs);
         const auto error = static_cast<rd_kafka_resp_err_t>(delivery.first_error.load());
         if (!error) return {};
-        drop_if_broken(*producer);
+        drop_if_broken(*producer, error);
         return transient("dead letters cannot be kept in topic " + options_.topic + " at " + options_.cluster.servers + ": " +
                          rd_kafka_err2str(error) + "; nothing behind them is delivered until they are" +
                          (error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ? ". Create the topic" : ""));
@@ -123,10 +123,11 @@ class KafkaDeadLetters final : public DeadLetters {
         return producer_;
     }
 
-    // An idempotent producer that has lost its place in the sequence sends nothing any more.
-    void drop_if_broken(const std::shared_ptr<rd_kafka_t>& producer) {
+    // An idempotent producer that has lost its place in the sequence sends nothing any more; nor does one that was told, by a broker that was about to stop, of
+    // a cluster without brokers, and has forgotten where it found them.
+    void drop_if_broken(const std::shared_ptr<rd_kafka_t>& producer, rd_kafka_resp_err_t error) {
         char text[256];
-        if (!rd_kafka_fatal_error(producer.get(), text, sizeof text)) return;
+        if (error != RD_KAFKA_RESP_ERR__MSG_TIMED_OUT && !rd_kafka_fatal_error(producer.get(), text, sizeof text)) return;
         const std::lock_guard lock(mutex_);
         if (producer_ == producer) producer_.reset();
     }

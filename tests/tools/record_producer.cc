@@ -108,8 +108,7 @@ class Producer {
     void run() {
         begin_ = Clock::now();
         while (!over()) send_round();
-        while (rd_kafka_flush(client_, 500) == RD_KAFKA_RESP_ERR__TIMED_OUT && seconds() < options_.max_seconds) {
-        }
+        while (rd_kafka_flush(client_, 500) == RD_KAFKA_RESP_ERR__TIMED_OUT && seconds() < options_.max_seconds) remind_of_brokers();
         seconds_ = seconds();
     }
 
@@ -134,6 +133,19 @@ class Producer {
     bool over() const { return stopping != 0 || (options_.count > 0 && left() == 0) || seconds() >= options_.max_seconds; }
     uint64_t left() const { return options_.first_sequence + options_.count - next_; }
 
+    // A broker that is about to stop may tell of a cluster without brokers: librdkafka 2.14 forgets them all then, and asks nobody any more.
+    void remind_of_brokers() {
+        const auto now = Clock::now();
+        const auto waiting = static_cast<uint64_t>(rd_kafka_outq_len(client_));
+        if (waiting == 0 || sent_ - waiting != delivered_) {
+            delivered_ = sent_ - waiting;
+            last_progress_ = now;
+        } else if (now - last_progress_ > std::chrono::seconds(5)) {
+            rd_kafka_brokers_add(client_, options_.servers.c_str());
+            last_progress_ = now;
+        }
+    }
+
     void wait_for_rate() const {
         if (options_.records_per_second <= 0) return;
         std::this_thread::sleep_until(begin_ + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(
@@ -141,9 +153,10 @@ class Producer {
     }
 
     // Never lets librdkafka's own queue fill up: a batch that it takes only in part would lose its order.
-    void wait_for_room() const {
+    void wait_for_room() {
         while (static_cast<size_t>(rd_kafka_outq_len(client_)) > max_queued_ && seconds() < options_.max_seconds) {
             rd_kafka_poll(client_, 2);
+            remind_of_brokers();
         }
     }
 
@@ -156,6 +169,7 @@ class Producer {
             send_chunk(partition, n);
             rd_kafka_poll(client_, 0);
         }
+        remind_of_brokers();
         next_ += n;
     }
 
@@ -193,6 +207,8 @@ class Producer {
     size_t max_queued_ = 0;
     uint64_t sent_ = 0;
     Clock::time_point begin_;
+    uint64_t delivered_ = 0;
+    Clock::time_point last_progress_ = Clock::now();
     double seconds_ = 0;
 };
 
