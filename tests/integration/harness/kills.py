@@ -6,15 +6,15 @@ from .waiting import wait_until
 
 
 def kill_in_flow(server, progress, dice, check=lambda: None, pause=(0, 0.5), over=lambda: False):
-    """It is killed, some seconds of `pause` after progress() has risen (what a start cuts off is no progress); check() proves what it leaves; it starts
-    again. over(): nothing flows any more. True: records flowed in its last moment."""
+    """It is killed, some seconds of `pause` after progress() has changed; check() proves what it leaves; it starts again. over(): nothing flows any more.
+    True: records flowed in its last moment."""
     before = progress()
-    wait_until(lambda: progress() > before or over(), 60, "records flow")
+    wait_until(lambda: progress() != before or over(), 60, "records flow")
     time.sleep(dice.uniform(*pause))
     before = progress()
     time.sleep(0.05)
     server.kill9()
-    flowed = progress() > before
+    flowed = progress() != before
     check()
     server.start(wait=False)
     return flowed
