@@ -77,10 +77,7 @@ void ManagedConsumer::step(Time now) {
         stopping_ = true;
     }
     if (!pipeline_ && wants_running() && now >= retry_at_) launch(now);
-    if (pipeline_ && !stopping_ && now - sampled_at_ >= kSampleInterval) {
-        sample(now);
-        log_health(now);
-    }
+    if (pipeline_ && !stopping_ && now - sampled_at_ >= kSampleInterval) sample(now);
 
     const bool settled = pipeline_ ? !stopping_ : !wants_running() || now < retry_at_;
     if (!settled) return;
@@ -193,13 +190,16 @@ void ManagedConsumer::sample(Time now) {
         failures_ = 0;
     }
 
-    std::lock_guard lock(mutex_);
-    seen_.records_per_second = records_rate_.per_second();
-    seen_.bytes_per_second = bytes_rate_.per_second();
-    if (well) seen_.failure.clear();
-    for (const auto& reason : snapshot.reasons)
-        if (reason.severity != HealthReason::Severity::waiting) seen_.last_error = LastError{reason.detail, reason.since};
-    watch_progress(now, snapshot);
+    {
+        std::lock_guard lock(mutex_);
+        seen_.records_per_second = records_rate_.per_second();
+        seen_.bytes_per_second = bytes_rate_.per_second();
+        if (well) seen_.failure.clear();
+        for (const auto& reason : snapshot.reasons)
+            if (reason.severity != HealthReason::Severity::waiting) seen_.last_error = LastError{reason.detail, reason.since};
+        watch_progress(now, snapshot);
+    }
+    log_health(now, snapshot.reasons);
 }
 
 void ManagedConsumer::watch_progress(Time now, const PipelineSnapshot& snapshot) {
@@ -216,10 +216,8 @@ void ManagedConsumer::watch_progress(Time now, const PipelineSnapshot& snapshot)
             std::chrono::system_clock::now() - std::chrono::duration_cast<std::chrono::system_clock::duration>(standing_for);
 }
 
-void ManagedConsumer::log_health(Time now) {
-    const auto seen = observe();
-    auto reasons = seen.pipeline->reasons;
-    if (seen.stalled_since) reasons.push_back(stalled(*seen.stalled_since));
+void ManagedConsumer::log_health(Time now, std::vector<HealthReason> reasons) {
+    if (seen_.stalled_since) reasons.push_back(stalled(*seen_.stalled_since));
     for (const auto& line : news_.since(reasons, now))
         spdlog::log(line.bad ? spdlog::level::warn : spdlog::level::info, "consumer {}: {}", desired_.consumer_id, line.text);
 }

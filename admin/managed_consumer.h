@@ -66,7 +66,7 @@ class ManagedConsumer {
     void fail(Time now, const std::string& why);
     void sample(Time now);
     void watch_progress(Time now, const PipelineSnapshot& snapshot);
-    void log_health(Time now);
+    void log_health(Time now, std::vector<HealthReason> reasons);
 
     const PipelineFactory& factory_;
     const RestartPolicy standard_;  // for what the consumer does not say

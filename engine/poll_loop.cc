@@ -323,9 +323,10 @@ void PollLoop::on_log_ends(const std::map<int32_t, int64_t>& log_end_offsets, bo
 }
 
 void PollLoop::on_trouble(const SourceTrouble& trouble) {
+    // A connection that broke may be the first that is seen of a broker that is away: whether one answers is asked soon.
+    next_log_ends_ = std::min(next_log_ends_, log_ends_asked_ + kLogEndIntervalInTrouble);
     switch (trouble.kind) {
         case SourceTrouble::Kind::broker_unreachable:
-            next_log_ends_ = std::min(next_log_ends_, log_ends_asked_ + kLogEndIntervalInTrouble);
             return health_.set(Severity::degraded, "broker_unreachable", trouble.reason);
         case SourceTrouble::Kind::topic_missing:
             return fail("topic " + options_.topic + " is gone: " + trouble.reason);
@@ -335,8 +336,6 @@ void PollLoop::on_trouble(const SourceTrouble& trouble) {
         case SourceTrouble::Kind::fatal:
             return fail(trouble.reason);
         case SourceTrouble::Kind::hiccup:
-            // A connection that broke may be the first that is seen of a broker that is away: whether it answers is asked soon.
-            next_log_ends_ = std::min(next_log_ends_, log_ends_asked_ + kLogEndIntervalInTrouble);
             return spdlog::debug("consumer {}: {}", options_.consumer_id, trouble.reason);
     }
 }

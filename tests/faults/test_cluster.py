@@ -80,7 +80,7 @@ def test_a_broker_that_comes_back_at_another_address_is_found(make_server, own_b
     stream.send(1000)
     flow.wait_complete(30)
     own_broker.stop()
-    seen = lambda: {reason["code"] for reason in server.consumer(consumer)["health"]["reasons"]}
+    seen = lambda: server.reason_codes(consumer)
     wait_until(lambda: "broker_unreachable" in seen(), 30, lambda: f"it says that the broker is away: {server.consumer(consumer)['health']}")
     wait_until(lambda: server.consumer(consumer)["metrics"]["restarts"] == 1, 60, "it begins anew")
     assert server.consumer(consumer)["status"] == "ACTIVE"

@@ -15,10 +15,6 @@ PARTITIONS = 4
 MIB = 1 << 20
 
 
-def reasons(server, consumer):
-    return [reason["code"] for reason in server.consumer(consumer)["health"]["reasons"]]
-
-
 def processor(server, consumer, which):
     return server.consumer(consumer)["metrics"]["processors"][which]
 
@@ -39,7 +35,7 @@ def test_a_database_that_is_away_costs_the_file_beside_it_nothing(cluster, group
         database.close()
         postgres_server.stop()
         try:
-            wait_until(lambda: "behind" in reasons(server, consumer), 20, lambda: f"it falls behind: {reasons(server, consumer)}")
+            wait_until(lambda: "behind" in server.reason_codes(consumer), 20, lambda: f"it falls behind: {server.reason_codes(consumer)}")
             goes_on(20 * MIB, "the file goes on")
             seen = server.consumer(consumer)
             assert seen["status"] == "ACTIVE" and seen["health"]["state"] == "degraded", seen["health"]
@@ -47,14 +43,14 @@ def test_a_database_that_is_away_costs_the_file_beside_it_nothing(cluster, group
             server.start()
             goes_on(20 * MIB, "the file goes on after a kill, although the database cannot even be opened")
             seen = server.wait_status(consumer, "ACTIVE", 20)
-            assert "sink_blocked" in reasons(server, consumer), seen["health"]
+            assert "sink_blocked" in server.reason_codes(consumer), seen["health"]
         finally:
             postgres_server.start()
-        wait_until(lambda: "sink_blocked" not in reasons(server, consumer), 20, "the database is open")
+        wait_until(lambda: "sink_blocked" not in server.reason_codes(consumer), 20, "the database is open")
     table.wait_complete(60)
     file.wait_complete(30)
     table.wait_committed()
-    wait_until(lambda: server.consumer(consumer)["health"]["state"] == "ok", 20, lambda: reasons(server, consumer))
+    wait_until(lambda: server.consumer(consumer)["health"]["state"] == "ok", 20, lambda: server.reason_codes(consumer))
     assert processor(server, consumer, 1)["lag"] == 0
     assert server.consumer(consumer)["metrics"]["restarts"] == 0
 
@@ -78,12 +74,12 @@ def test_a_slow_processor_with_more_backlog_than_memory_lets_the_others_go(clust
     wait_until(lambda: sum(file.durable().values()) == stream.total, 60, lambda: f"the file has everything: {file.durable()}")
     file_seconds = time.monotonic() - begin
     assert slow_file.stat().st_size < stream.total * (size + 1) * 0.9, "the slow one has not"
-    assert "behind" in reasons(server, consumer)
+    assert "behind" in server.reason_codes(consumer)
     wait_until(lambda: slow_file.stat().st_size == stream.total * (size + 1), count * delay / 1e6 * 2 + 30, "the slow one has everything")
     records.assert_exact([str(slow_file)], stream)
     file.wait_complete(10)
     file.wait_committed()
-    wait_until(lambda: server.consumer(consumer)["health"]["state"] == "ok", 20, lambda: reasons(server, consumer))
+    wait_until(lambda: server.consumer(consumer)["health"]["state"] == "ok", 20, lambda: server.reason_codes(consumer))
     peak = process.peak_rss_bytes(server.pid)
     print(f"the file took {file_seconds:.1f} s, the slow one {time.monotonic() - begin:.1f} s, peak RSS {peak / MIB:.0f} MiB, idle {idle / MIB:.0f} MiB")
     assert peak - idle < 16 * MIB + 48 * MIB, f"peak {peak / MIB:.0f} MiB, idle {idle / MIB:.0f} MiB, budget 16 MiB"
@@ -108,7 +104,7 @@ def test_a_processor_that_is_not_required_holds_up_nothing_and_may_fail(cluster,
     file.wait_complete(30)
     file.wait_committed()
     seen = server.consumer(consumer)
-    assert seen["status"] == "ACTIVE" and "sink_failed" in reasons(server, consumer), seen["health"]
+    assert seen["status"] == "ACTIVE" and "sink_failed" in server.reason_codes(consumer), seen["health"]
     wait_until(lambda: processor(server, consumer, 2)["dropped"] == stream.total, 10, "all of the failed one's records are counted")
     assert 0 < processor(server, consumer, 1)["dropped"] < stream.total
     reason = next(r for r in server.consumer(consumer)["health"]["reasons"] if r["code"] == "sink_failed")
@@ -117,7 +113,7 @@ def test_a_processor_that_is_not_required_holds_up_nothing_and_may_fail(cluster,
     accounted = lambda which: (lambda p: p["records"] + p["dropped"])(processor(server, consumer, which))
     wait_until(lambda: accounted(1) == stream.total, 20, lambda: f"each was written or counted: {accounted(1)} of {stream.total}")
     missing.mkdir()
-    wait_until(lambda: "sink_failed" not in reasons(server, consumer), 10, lambda: f"it is open again: {reasons(server, consumer)}")
+    wait_until(lambda: "sink_failed" not in server.reason_codes(consumer), 10, lambda: f"it is open again: {server.reason_codes(consumer)}")
     wait_until(lambda: processor(server, consumer, 2)["lag"] is not None, 10, "it knows where it stands")
     without_it = stream.total
     stream.send(1_000)

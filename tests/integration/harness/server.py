@@ -173,6 +173,9 @@ class Server:
         processors = [("file_sink", {"file_path": str(file), **config})]
         return self.create(cluster, topic, group, processors, auto_start, **(consumer or {}))
 
+    def reason_codes(self, consumer_id):
+        return [reason["code"] for reason in self.consumer(consumer_id)["health"]["reasons"]]
+
     def consumer(self, consumer_id):
         return self.expect(200, "GET", f"/api/consumers/{consumer_id}")
 
