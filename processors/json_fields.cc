@@ -2,9 +2,11 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "processors/byte_buffer.h"
+#include "processors/json_text.h"
 
 namespace fetcher {
 namespace {
@@ -21,19 +23,12 @@ bool leads_nowhere(simdjson::error_code error) {
            error == simdjson::INVALID_JSON_POINTER || error == simdjson::SCALAR_DOCUMENT_AS_VALUE;
 }
 
-// Member by member: a value that is put together and then copied costs more, for the copy waits for its parts.
-void set(JsonValue& into, JsonValue::Kind kind, std::string_view text, bool may_hold_nul = true) {
-    into.kind = kind;
-    into.text = text;
-    into.may_hold_nul = may_hold_nul;
-}
-
 // 0: the value was taken. The token is looked at before simdjson is asked: most values need no more.
 inline simdjson::error_code take(od::value&& value, JsonValue& into, std::string& unescaped) {
     const auto token = trimmed(value.raw_json_token());
     switch (token.empty() ? ' ' : token.front()) {
         case 'n':
-            into = {};
+            set(into, JsonValue::Kind::null, token.substr(0, 0));
             return token == "null" ? simdjson::SUCCESS : simdjson::N_ATOM_ERROR;
         case 't':
         case 'f':
@@ -45,13 +40,13 @@ inline simdjson::error_code take(od::value&& value, JsonValue& into, std::string
             return simdjson::SUCCESS;
         case '"': {
             if (token.size() >= 2 && token.back() == '"' && token.find('\\') == std::string_view::npos) {
-                set(into, JsonValue::Kind::string, token.substr(1, token.size() - 2), false);
+                set(into, JsonValue::Kind::string, token.substr(1, token.size() - 2));
                 return simdjson::SUCCESS;
             }
             std::string_view text;
             if (const auto error = value.get_string().get(text)) return error;
             unescaped = text;  // the next pointer may use the parser's own buffer again
-            set(into, JsonValue::Kind::string, unescaped);
+            set(into, JsonValue::Kind::string, unescaped, true);
             return simdjson::SUCCESS;
         }
         case '{':
@@ -63,6 +58,28 @@ inline simdjson::error_code take(od::value&& value, JsonValue& into, std::string
         }
         default: return simdjson::TAPE_ERROR;
     }
+}
+
+// Of members with one name the first counts.
+simdjson::error_code take_members_of(od::object& object, const std::vector<size_t>& members, const std::vector<std::string>& names,
+                                     std::vector<JsonValue>& values, std::vector<std::string>& unescaped) {
+    size_t left = members.size();
+    for (auto field : object) {
+        if (field.error()) return field.error();
+        std::string_view name;
+        if (field.unescaped_key().get(name)) continue;  // half a surrogate pair: no pointer is that
+        const JsonValue* found = nullptr;
+        for (size_t m = 0; m < members.size(); m++) {
+            JsonValue& value = values[members[m]];
+            if (names[m] != name || value.text.data()) continue;
+            if (found) value = *found;
+            else if (const auto error = take(std::move(field.value_unsafe().value()), value, unescaped[members[m]])) return error;
+            found = &value;
+            left--;
+        }
+        if (left == 0) break;
+    }
+    return simdjson::SUCCESS;
 }
 
 }  // namespace
@@ -85,15 +102,49 @@ JsonFields::JsonFields(std::vector<std::string> pointers)
 JsonFields::~JsonFields() = default;
 
 const std::vector<JsonValue>* JsonFields::read(std::string_view document, size_t readable_after) {
-    std::fill(values_.begin(), values_.end(), JsonValue{});
-    const char* text = document.data();
-    if (readable_after < simdjson::SIMDJSON_PADDING) text = copy_padded(document);
-    const simdjson::padded_string_view view(text, document.size(), document.size() + simdjson::SIMDJSON_PADDING);
-    if (const auto error = parser_->parser.iterate(view).get(parser_->document)) {
-        problem_ = simdjson::error_message(error);
-        return nullptr;
+    static_assert(JsonLayout::kPadding <= simdjson::SIMDJSON_PADDING);
+    const std::string_view padded(readable_after < simdjson::SIMDJSON_PADDING ? copy_padded(document) : document.data(), document.size());
+    const bool tried = pause_ == 0;
+    parsed_ = !tried || !fits(padded);
+    if (!parsed_) return &values_;
+    if (!parse(padded)) return nullptr;
+    if (tried) learn(padded);
+    else pause_--;
+    return &values_;
+}
+
+bool JsonFields::fits(std::string_view padded) {
+    for (size_t i = 0; i < kLayouts; i++) {
+        if (!layouts_[order_[i]].read(padded, values_)) continue;
+        to_front(i);
+        misses_ = 0;
+        return true;
     }
-    return take_members() && take_pointers(deeper_) ? &values_ : nullptr;
+    return false;
+}
+
+void JsonFields::to_front(size_t i) {
+    const auto which = order_[i];
+    for (; i > 0; i--) order_[i] = order_[i - 1];
+    order_[0] = which;
+}
+
+// Instead of the one that has not fitted for the longest time. Where one document after the other fits none, fewer and fewer are tried.
+void JsonFields::learn(std::string_view padded) {
+    constexpr unsigned kPatience = 8, kLongestPause = 4'096;  // documents
+    layouts_[order_.back()].learn(padded, values_);
+    to_front(kLayouts - 1);
+    if (++misses_ >= kPatience) pause_ = std::min(1U << std::min(misses_ - kPatience + 3, 12U), kLongestPause);
+}
+
+bool JsonFields::parse(std::string_view padded) {
+    std::fill(values_.begin(), values_.end(), JsonValue{});
+    const simdjson::padded_string_view view(padded.data(), padded.size(), padded.size() + simdjson::SIMDJSON_PADDING);
+    auto error = parser_->parser.iterate(view).get(parser_->document);
+    // On demand, simdjson takes for granted what it passes over.
+    if (!error && !json_text::is_json(padded)) error = simdjson::TAPE_ERROR;
+    if (error) problem_ = simdjson::error_message(error);
+    return !error && take_members() && take_pointers(deeper_);
 }
 
 const char* JsonFields::copy_padded(std::string_view document) {
@@ -105,7 +156,6 @@ const char* JsonFields::copy_padded(std::string_view document) {
     return text;
 }
 
-// In one pass where the pointers come in the document's order.
 bool JsonFields::take_members() {
     od::json_type type;
     auto error = parser_->document.type().get(type);
@@ -115,14 +165,8 @@ bool JsonFields::take_members() {
         return false;
     }
     od::object object;
-    if (!error && !members_.empty()) error = parser_->document.get_object().get(object);
-    for (size_t m = 0; m < members_.size() && !error; m++) {
-        const size_t i = members_[m];
-        auto found = object.find_field_unordered(names_[m]);
-        error = found.error();
-        if (!error) error = take(std::move(found).value_unsafe(), values_[i], unescaped_[i]);
-        else if (error == simdjson::NO_SUCH_FIELD) error = simdjson::SUCCESS;
-    }
+    if (!error) error = parser_->document.get_object().get(object);
+    if (!error && !members_.empty()) error = take_members_of(object, members_, names_, values_, unescaped_);
     if (error) problem_ = simdjson::error_message(error);
     return !error;
 }

@@ -1,22 +1,20 @@
-// JsonFields: the values behind a fixed list of JSON pointers, taken from one document after the other with simdjson on demand.
+// JsonFields: the values behind a fixed list of JSON pointers, taken from one document after the other with simdjson on demand, or without
+// it where a document is laid out like one before. All of a document must be JSON.
 //
-// Only what a pointer leads to is looked at closely: a fault elsewhere in a document may pass. No allocation per document once its
-// buffers have grown, but for strings with escapes. Thread: its owner's
+// No allocation per document once its buffers have grown, but for strings with escapes. Thread: its owner's
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace fetcher {
+#include "processors/json_layout.h"
+#include "processors/json_value.h"
 
-struct JsonValue {
-    enum class Kind { null, boolean, number, string, json };  // null: also where the pointer leads nowhere
-    Kind kind = Kind::null;
-    std::string_view text;     // of a string without its quotes and escapes, else the JSON itself
-    bool may_hold_nul = true;  // false for strings without escapes: JSON has no control characters in them
-};
+namespace fetcher {
 
 class JsonFields {
   public:
@@ -27,10 +25,16 @@ class JsonFields {
     // problem(). readable_after: how many bytes behind it may be read, whatever they are; with enough of them it is not copied.
     const std::vector<JsonValue>* read(std::string_view document, size_t readable_after = 0);
     const std::string& problem() const { return problem_; }
+    // Whether the last one had to be parsed.
+    bool parsed() const { return parsed_; }
 
   private:
     struct Parser;
     const char* copy_padded(std::string_view document);
+    bool parse(std::string_view padded);
+    bool fits(std::string_view padded);
+    void learn(std::string_view padded);
+    void to_front(size_t i);
     bool take_members();
     bool take_pointers(const std::vector<size_t>& which);
 
@@ -41,6 +45,12 @@ class JsonFields {
     std::unique_ptr<Parser> parser_;
     std::vector<JsonValue> values_;
     std::vector<std::string> unescaped_;  // by pointer
+    static constexpr size_t kLayouts = 4;
+    std::array<JsonLayout, kLayouts> layouts_;
+    std::array<uint8_t, kLayouts> order_{0, 1, 2, 3};  // of layouts_: the one that fitted last first
+    unsigned misses_ = 0;  // documents in a row that fitted none
+    unsigned pause_ = 0;   // how many are not tried
+    bool parsed_ = false;
     std::string problem_;
 };
 

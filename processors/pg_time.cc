@@ -7,16 +7,20 @@ namespace {
 
 constexpr int64_t kMicrosecondsASecond = 1'000'000;
 
-// Takes exactly `width` digits.
-std::optional<int> take_number(std::string_view& text, size_t width) {
-    if (text.size() < width) return std::nullopt;
-    int number = 0;
-    for (size_t i = 0; i < width; i++) {
-        if (text[i] < '0' || text[i] > '9') return std::nullopt;
-        number = number * 10 + (text[i] - '0');
+// Takes exactly that many digits.
+template <size_t Width>
+std::optional<int> take_number(std::string_view& text) {
+    if (text.size() < Width) return std::nullopt;
+    unsigned number = 0;
+    bool digits = true;
+    for (size_t i = 0; i < Width; i++) {
+        const auto digit = static_cast<unsigned>(text[i]) - '0';
+        digits &= digit <= 9;
+        number = number * 10 + digit;
     }
-    text.remove_prefix(width);
-    return number;
+    if (!digits) return std::nullopt;
+    text.remove_prefix(Width);
+    return static_cast<int>(number);
 }
 
 bool take(std::string_view& text, char c) {
@@ -27,11 +31,11 @@ bool take(std::string_view& text, char c) {
 
 std::optional<int64_t> take_date(std::string_view& text) {
     using namespace std::chrono;
-    const auto y = take_number(text, 4);
+    const auto y = take_number<4>(text);
     if (!y || !take(text, '-')) return std::nullopt;
-    const auto m = take_number(text, 2);
+    const auto m = take_number<2>(text);
     if (!m || !take(text, '-')) return std::nullopt;
-    const auto d = take_number(text, 2);
+    const auto d = take_number<2>(text);
     if (!d) return std::nullopt;
     const year_month_day date{year{*y}, month{static_cast<unsigned>(*m)}, day{static_cast<unsigned>(*d)}};
     if (!date.ok()) return std::nullopt;
@@ -49,14 +53,14 @@ std::optional<int64_t> take_fraction(std::string_view& text) {
 }
 
 std::optional<int64_t> take_clock(std::string_view& text) {
-    const auto h = take_number(text, 2);
+    const auto h = take_number<2>(text);
     if (!h || !take(text, ':')) return std::nullopt;
-    const auto m = take_number(text, 2);
+    const auto m = take_number<2>(text);
     if (!m) return std::nullopt;
     int s = 0;
     int64_t fraction = 0;
     if (take(text, ':')) {
-        const auto seconds = take_number(text, 2);
+        const auto seconds = take_number<2>(text);
         if (!seconds) return std::nullopt;
         s = *seconds;
         if (take(text, '.') || take(text, ',')) {
@@ -73,12 +77,12 @@ std::optional<int64_t> take_zone(std::string_view& text) {
     if (text.empty() || take(text, 'Z') || take(text, 'z')) return 0;
     const bool west = text[0] == '-';
     if (!take(text, '+') && !take(text, '-')) return std::nullopt;
-    const auto h = take_number(text, 2);
+    const auto h = take_number<2>(text);
     if (!h || *h > 18) return std::nullopt;
     int minutes = 0;
     if (!text.empty()) {
         take(text, ':');
-        const auto m = take_number(text, 2);
+        const auto m = take_number<2>(text);
         if (!m || *m > 59) return std::nullopt;
         minutes = *m;
     }
@@ -88,16 +92,15 @@ std::optional<int64_t> take_zone(std::string_view& text) {
 
 }  // namespace
 
-std::optional<ParsedTime> parse_time(std::string_view text) {
+std::optional<int64_t> parse_time(std::string_view text, TimeZone zone) {
     const auto date = take_date(text);
-    if (!date) return std::nullopt;
-    if (text.empty()) return ParsedTime{*date, 0};
+    if (!date || text.empty()) return date;
     if (!take(text, 'T') && !take(text, 't') && !take(text, ' ')) return std::nullopt;
     const auto clock = take_clock(text);
     if (!clock) return std::nullopt;
-    const auto zone = take_zone(text);
-    if (!zone || !text.empty()) return std::nullopt;
-    return ParsedTime{*date + *clock, *zone};
+    const auto offset = take_zone(text);
+    if (!offset || !text.empty()) return std::nullopt;
+    return *date + *clock - (zone == TimeZone::utc ? *offset : 0);
 }
 
 }  // namespace fetcher

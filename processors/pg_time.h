@@ -8,12 +8,9 @@
 
 namespace fetcher {
 
-struct ParsedTime {
-    int64_t local_microseconds = 0;   // since 2000-01-01T00:00:00, as written
-    int64_t offset_microseconds = 0;  // of its zone from UTC; 0 where none is written
-};
-
-// "2025-01-31", "2025-01-31T12:00:00", with a fraction, with Z or +hh:mm, +hhmm, +hh; a space may stand for the T.
-std::optional<ParsedTime> parse_time(std::string_view text);
+// Microseconds since 2000-01-01T00:00:00 of "2025-01-31", "2025-01-31T12:00:00", with a fraction, with Z or +hh:mm, +hhmm, +hh; a space may
+// stand for the T. As written, or in UTC, which a time without zone is taken for.
+enum class TimeZone { as_written, utc };
+std::optional<int64_t> parse_time(std::string_view text, TimeZone zone);
 
 }  // namespace fetcher

@@ -95,7 +95,8 @@ bool append_floating(std::string_view text, ByteBuffer& into) {
 bool append_boolean(std::string_view text, ByteBuffer& into) {
     const bool yes = text == "true" || text == "t" || text == "1";
     if (!yes && text != "false" && text != "f" && text != "0") return false;
-    pg::append_bytes(yes ? std::string_view("\1", 1) : std::string_view("\0", 1), into);
+    *pg::put(into.room(5), uint32_t{1}) = yes ? 1 : 0;
+    into.commit(5);
     return true;
 }
 
@@ -130,11 +131,9 @@ bool append_time(PgType type, std::string_view text, ByteBuffer& into) {
     const bool dated = text.size() > 4 && text[4] == '-';
     if (!dated)
         if (const auto milliseconds = parse_number<int64_t>(text)) return pg::append_milliseconds(type, *milliseconds, into);
-    const auto time = parse_time(text);
-    if (!time) return false;
     // A timestamp without time zone and a date keep what the text shows; with a zone the moment counts.
-    return append_microseconds(type, type == PgType::timestamptz ? time->local_microseconds - time->offset_microseconds : time->local_microseconds,
-                               into);
+    const auto microseconds = parse_time(text, type == PgType::timestamptz ? TimeZone::utc : TimeZone::as_written);
+    return microseconds && append_microseconds(type, *microseconds, into);
 }
 
 bool append_jsonb(std::string_view text, ByteBuffer& into) {

@@ -4,6 +4,8 @@
 
 #include <cstring>
 
+#include "processors/json_text.h"
+
 namespace fetcher {
 namespace {
 
@@ -29,11 +31,6 @@ std::string_view framed_values(const Batch& batch, uint32_t first, uint32_t end)
 
 }  // namespace
 
-struct RequestBody::JsonParser {
-    simdjson::dom::parser parser;
-    bool accepts(std::string_view text) { return parser.parse(text.data(), text.size()).error() == simdjson::SUCCESS; }
-};
-
 const char* BodyFormat::content_encoding() const {
     switch (compression) {
         case Compression::gzip: return "gzip";
@@ -43,12 +40,10 @@ const char* BodyFormat::content_encoding() const {
     return nullptr;
 }
 
-RequestBody::RequestBody(BodyFormat format) : format_(format), parser_(std::make_unique<JsonParser>()) {
+RequestBody::RequestBody(BodyFormat format) : format_(format) {
     if (format_.compression == Compression::gzip) gzip_ = std::make_unique<GzipWriter>();
     if (format_.compression == Compression::zstd) zstd_ = std::make_unique<ZstdWriter>();
 }
-
-RequestBody::~RequestBody() = default;
 
 Result<std::string_view> RequestBody::encode(const RecordRange& range) {
     const auto text = framed(range);
@@ -112,7 +107,7 @@ void RequestBody::append_envelope(const Batch& batch, uint32_t i) {
 void RequestBody::append_json(const Record& record) {
     const auto value = record.value();
     if (!value) return text_.append("null");
-    if (value->empty() || !parser_->accepts(*value)) return NdjsonEncoder::append_text(*value, text_);
+    if (value->empty() || !json_text::is_json(*value)) return NdjsonEncoder::append_text(*value, text_);
     if (!has_newline(*value)) return text_.append(*value);
     size_t bytes = 0;
     char* const to = text_.room(value->size() + simdjson::SIMDJSON_PADDING);

@@ -32,7 +32,6 @@ struct BodyFormat {
 class RequestBody {
   public:
     explicit RequestBody(BodyFormat format);
-    ~RequestBody();
 
     // Valid until the next call, and as long as the range's batches.
     Result<std::string_view> encode(const RecordRange& range);
@@ -43,10 +42,8 @@ class RequestBody {
     void append_envelope(const Batch& batch, uint32_t i);
     void append_json(const Record& record);
 
-    struct JsonParser;
     const BodyFormat format_;
     NdjsonEncoder envelopes_;
-    std::unique_ptr<JsonParser> parser_;
     std::unique_ptr<GzipWriter> gzip_;
     std::unique_ptr<ZstdWriter> zstd_;
     ByteBuffer text_;

@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from random import Random
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -129,6 +130,60 @@ def test_odd_records_are_rows_byte_for_byte_or_dead_letters(server, cluster, top
     assert sorted(offsets + [letter["offset"] for letter in dead]) == list(range(len(records))), "what came in is a row or a dead letter, once"
     wrong = {offset for offset, (value, key, *_) in enumerate(records) if not may_be_row(value_type, value, key)}
     assert {letter["offset"] for letter in dead} == wrong
+
+
+def damaged(random, text):
+    """Some bytes of it are changed, in most cases so that it is no JSON any more."""
+    alphabet = b'""\\\\{}[]:,, 0129eE+-.tfn\n\xc3\xbc\0'
+    text = bytearray(text)
+    for _ in range(random.randrange(4)):
+        at = random.randrange(len(text)) if text else 0
+        match random.randrange(3):
+            case 0: del text[at : at + random.randint(1, 3)]
+            case 1: text.insert(at, random.choice(alphabet))
+            case _: text[at : at + 1] = bytes([random.choice(alphabet)])  # fmt: skip
+    return bytes(text)
+
+
+def members_of(text):
+    """None where it is no JSON, or neither object nor array."""
+
+    def refuse(constant):
+        raise ValueError(constant)
+
+    try:
+        found = json.loads(text.decode(), parse_constant=refuse, parse_float=str, parse_int=str, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else {} if isinstance(found, list) else None
+
+
+@pytest.mark.timeout(120)
+def test_damaged_json_becomes_dead_letters_and_ends_nothing(server, cluster, group, database):
+    random = Random(20261127)
+    whole = [
+        b'{"id":%d,"name":"n%d","tags":["a",{"b":null}],"more":{"x":-1.5e3,"y":"\\"\\\\"},"last":true}',
+        b'{ "name" : "%d", "more" : { "y" : [ ] }, "id" : %d }',
+        b'{"id":%d,"seen":[%d,[2,3]],"last":false}',
+    ]
+    values = [damaged(random, random.choice(whole) % (n, n)) for n in range(6_000)]
+    database.run("CREATE TABLE damaged (at bigint, id text, name text, last text)")
+    topic = cluster.make_topic("damaged", 1)
+    cluster.produce(topic, [(0, value) for value in values])
+    letters = server.out / "letters.ndjson"
+    config = {"db_dsn": database.url, "table": "damaged", "columns": {"at": "$offset", "id": "/id", "name": "/name", "last": "/last"}}
+    pid = server.pid
+    consumer = server.create(cluster, topic, group, [("database_sync", config)], dead_letter={"file_path": str(letters)})
+    wait_committed(server, cluster, consumer, group, topic, len(values))
+    assert server.pid == pid and server.log.read_text().count(f"{consumer}: started") == 1
+    found = [members_of(value) for value in values]
+    dead = sorted(json.loads(line)["offset"] for line in letters.read_bytes().split(b"\n")[:-1])
+    assert dead == [offset for offset, members in enumerate(found) if members is None]
+    assert 1_000 < len(dead) < 5_000
+    rows = database.query("SELECT at, id IS NOT NULL, name IS NOT NULL, coalesce(last, '') FROM damaged ORDER BY at")
+    there = lambda members, name: "t" if members.get(name) is not None else "f"
+    last = lambda members: members["last"] if isinstance(members.get("last"), str) else json.dumps(members["last"], separators=(",", ":")) if members.get("last") is not None else ""
+    assert rows == [[str(at), there(members, "id"), there(members, "name"), last(members)] for at, members in enumerate(found) if members is not None]
 
 
 @pytest.mark.timeout(120)

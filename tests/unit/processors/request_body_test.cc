@@ -53,9 +53,9 @@ TEST_F(Bodies, LinesAreValuesUnlessThatWouldBreakThem) {
 }
 
 TEST_F(Bodies, AnArrayHoldsJsonAsItIsAndTheRestAsStrings) {
-    for (const char* value : {"1", "{\"x\": 1}", "plain", "\xff", "\"s\"", "1 2"}) add(value);
+    for (const char* value : {"1", "{\"x\": 1}", "plain", "\xff", "\"s\"", "1 2", "12345678901234567890123", "1e400"}) add(value);
     add(std::nullopt);
-    EXPECT_EQ(body({.framing = Framing::json_array}), "[1,{\"x\": 1},\"plain\",{\"base64\":\"/w==\"},\"s\",\"1 2\",null]");
+    EXPECT_EQ(body({.framing = Framing::json_array}), "[1,{\"x\": 1},\"plain\",{\"base64\":\"/w==\"},\"s\",\"1 2\",12345678901234567890123,1e400,null]");
 }
 
 TEST_F(Bodies, AnEnvelopeHasEverythingOfARecord) {
