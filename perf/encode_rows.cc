@@ -47,7 +47,7 @@ int main() {
     for (int run = 0; run < kRuns; run++) {
         const auto began = std::chrono::steady_clock::now();
         for (int n = 0; n < kBatches; n++) {
-            if (n % kBatchesABlock == 0) block.clear();
+            if (n % kBatchesABlock == 0) block.clear(size_t{64} << 20);
             for (size_t i = 0; i < batch.size(); i++)
                 if (encoder.append(batch.record(i), *assignment, 0, block)) return 1;
         }

@@ -70,7 +70,7 @@ DatabaseResult<void> DatabaseSync::set_up() {
     table_ = std::move(*table);
     for (size_t i = 0; i < options_.workers; i++) {
         lanes_.push_back({{}, std::make_unique<RowEncoder>(table_->shape),
-                          std::make_unique<DatabaseWriter>(connector_, *acks_, BlockTransaction(*table_, owner_, options_.synchronous_commit),
+                          std::make_unique<DatabaseWriter>(room_, connector_, *acks_, BlockTransaction(*table_, owner_, options_.synchronous_commit),
                                                            BlockLimits{options_.max_batch_records, options_.max_batch_bytes}, owner_.retry)});
     }
     return {};

@@ -68,6 +68,7 @@ class DatabaseSync final : public Processor {
     std::unique_ptr<DatabaseConnection> questions_;  // for opening; closed when nothing has been opened for a while
     Clock::time_point close_questions_at_{};
     std::optional<DatabaseTable> table_;
+    WriterRoom room_;
     std::vector<Lane> lanes_;
     std::map<int32_t, Partition> partitions_;
     Clock::time_point next_look_{};

@@ -33,8 +33,8 @@ struct DatabaseSyncOptions {
     std::vector<std::string> key_columns;
     bool delete_on_null = false;
     size_t workers = 2;
-    size_t max_batch_records = 50'000;
-    size_t max_batch_bytes = size_t{4} << 20;
+    size_t max_batch_records = 100'000;
+    size_t max_batch_bytes = size_t{8} << 20;
     std::string synchronous_commit;  // empty: as the server has it
 
     static nlohmann::json json_schema();

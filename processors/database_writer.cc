@@ -18,6 +18,7 @@ constexpr std::chrono::seconds kLossLook{10};  // how often positions are looked
 constexpr milliseconds kLook{50};         // how soon a waiting worker sees that its partition is revoked
 // How long a partition that another has written to may stay ours: by then the group has told us that it is not, or we are wrong.
 constexpr std::chrono::seconds kFencePatience{5};
+constexpr milliseconds kTurn{50};  // how long another's transaction is waited for
 constexpr const char* kInternalError = "XX000";
 
 DatabaseFailure lost(int32_t partition, bool row_is_gone) {
@@ -32,20 +33,20 @@ DatabaseFailure lost(int32_t partition, bool row_is_gone) {
 
 }  // namespace
 
-DatabaseWriter::DatabaseWriter(const DatabaseConnector& connector, Acks& acks, BlockTransaction transaction, BlockLimits limits,
+DatabaseWriter::DatabaseWriter(WriterRoom& room, const DatabaseConnector& connector, Acks& acks, BlockTransaction transaction, BlockLimits limits,
                                const RetryPolicy& retry)
-    : connector_(connector), acks_(acks), transaction_(std::move(transaction)), limits_(limits), retry_(retry), keeps_refused_(acks.keeps_refused()),
-      thread_([this] { run(); }) {
+    : room_(room), connector_(connector), acks_(acks), transaction_(std::move(transaction)), limits_(limits), retry_(retry),
+      keeps_refused_(acks.keeps_refused()), thread_([this] { run(); }) {
     pthread_setname_np(thread_.native_handle(), "database_sync+");
 }
 
 DatabaseWriter::~DatabaseWriter() {
     {
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(room_.mutex);
         stopping_ = true;
     }
     stop_.stop();
-    changed_.notify_all();
+    room_.changed.notify_all();
     thread_.join();
 }
 
@@ -58,26 +59,33 @@ std::optional<Outcome> DatabaseWriter::obstacle() const {
 }
 
 void DatabaseWriter::watch(const std::shared_ptr<Assignment>& assignment, const std::string& topic_id, std::optional<int64_t> next) {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(room_.mutex);
     std::erase_if(watched_, [&](const Watched& watched) { return watched.assignment->partition == assignment->partition; });
     watched_.push_back({assignment, topic_id, next, true, {}});
 }
 
 std::optional<Outcome> DatabaseWriter::fill(const Assignment& assignment, const Fill& fill) {
-    std::unique_lock lock(mutex_);
+    std::unique_lock lock(room_.mutex);
     const auto begun = Clock::now();
     while (is_full(filling_) && !halted_) {
         if (auto why = obstacle()) return why;
         // Where batches are held the worker has something better to do than to wait for long.
         if (keeps_refused_ && Clock::now() - begun > kPatience) return Outcome::retry(waits_for());
         if (assignment.revoked) return Outcome::retry("the partition is not ours any more");
-        changed_.wait_for(lock, kLook);
+        room_.changed.wait_for(lock, kLook);
     }
     if (!failure_.empty()) return Outcome::fatal(failure_);
     if (halted_) return Outcome::accepted();
+    const bool was_empty = filling_.empty();
     fill(filling_);
+    const bool first = was_empty && !filling_.empty();
+    if (first) {
+        filling_since_ = Clock::now();
+        room_.waiting++;
+    }
+    const bool news = first || is_due();
     lock.unlock();
-    changed_.notify_all();
+    if (news) room_.changed.notify_all();
     return std::nullopt;
 }
 
@@ -86,56 +94,69 @@ std::string DatabaseWriter::waits_for() const {
 }
 
 std::optional<Outcome> DatabaseWriter::drain() {
-    std::unique_lock lock(mutex_);
+    std::unique_lock lock(room_.mutex);
     const auto quiet = [&] { return halted_ || (filling_.empty() && in_flight_.empty()); };
-    changed_.wait_for(lock, kPatience, [&] { return quiet() || obstacle(); });
+    room_.changed.wait_for(lock, kPatience, [&] { return quiet() || obstacle(); });
     if (quiet()) return std::nullopt;
     if (auto why = obstacle()) return why;
     return Outcome::retry(waits_for());
 }
 
 bool DatabaseWriter::idle() const {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(room_.mutex);
     return halted_ || (filling_.empty() && in_flight_.empty());
 }
 
 bool DatabaseWriter::holds(int32_t partition) const {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(room_.mutex);
     const auto moves = [&](const PositionMove& move) { return move.assignment->partition == partition && !move.assignment->revoked; };
     return std::ranges::find(in_flight_, partition) != in_flight_.end() || std::ranges::any_of(filling_.moves(), moves);
 }
 
 std::string DatabaseWriter::trouble() const {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(room_.mutex);
     return trouble_;
 }
 
 // --- its own thread ----------------------------------------------------------------------------------------------------------
 
+// Transactions side by side cost PostgreSQL more for the same rows, and one of many rows costs less than many of few. So another's is let
+// finish while ours still grows; where PostgreSQL is what all wait for, blocks fill up and go side by side. Not for long, for the other may
+// itself be waiting for something.
+bool DatabaseWriter::is_due() const {
+    if (filling_.empty()) return false;
+    const bool our_turn = room_.sending == 0 && (room_.last != this || room_.waiting == 1);
+    return our_turn || is_full(filling_) || Clock::now() >= filling_since_ + kTurn;
+}
+
 void DatabaseWriter::run() {
-    std::unique_lock lock(mutex_);
+    std::unique_lock lock(room_.mutex);
     next_look_ = Clock::now() + kLossLook;
-    for (;;) {
-        const auto work = [&] { return stopping_ || !filling_.empty(); };
-        if (failure_.empty() && !halted_) changed_.wait_until(lock, next_look_, work);
-        else changed_.wait(lock, [&] { return stopping_; });
-        if (stopping_) return;
-        if (Clock::now() >= next_look_) {
+    while (!stopping_) {
+        if (!failure_.empty() || halted_) {
+            room_.changed.wait(lock);
+        } else if (Clock::now() >= next_look_) {
             lock.unlock();
             look_while_idle();
             lock.lock();
+        } else if (!is_due()) {
+            room_.changed.wait_until(lock, filling_.empty() ? next_look_ : std::min(next_look_, filling_since_ + kTurn));
+        } else {
+            std::swap(filling_, sending_);
+            for (const auto& move : sending_.moves()) in_flight_.push_back(move.assignment->partition);
+            room_.waiting--;
+            room_.sending++;
+            room_.last = this;
+            lock.unlock();
+            room_.changed.notify_all();
+            deliver();
+            sending_.clear(4 * limits_.bytes);  // a buffer that grows by doubling has up to twice what it holds
+            lock.lock();
+            room_.sending--;
+            in_flight_.clear();
+            trouble_.clear();
+            room_.changed.notify_all();
         }
-        if (filling_.empty() || !failure_.empty() || stopping_) continue;
-        std::swap(filling_, sending_);
-        for (const auto& move : sending_.moves()) in_flight_.push_back(move.assignment->partition);
-        lock.unlock();
-        changed_.notify_all();
-        deliver();
-        sending_.clear();
-        lock.lock();
-        in_flight_.clear();
-        trouble_.clear();
-        changed_.notify_all();
     }
 }
 
@@ -250,7 +271,7 @@ DatabaseResult<void> DatabaseWriter::look_for_loss(DatabaseConnection& connectio
     next_look_ = Clock::now() + kLossLook;
     std::vector<BlockTransaction::Expected> expected;
     {
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(room_.mutex);
         std::erase_if(watched_, [](const Watched& watched) { return watched.assignment->revoked.load(); });
         for (const auto& watched : watched_)
             if (watched.next) expected.push_back({watched.assignment->partition, watched.topic_id, *watched.next});
@@ -302,7 +323,7 @@ std::string DatabaseWriter::words_for(const DatabaseFailure& failure) const {
 }
 
 void DatabaseWriter::note(const PositionMove& move, std::optional<int64_t> next, bool inherited) {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(room_.mutex);
     for (auto& watched : watched_) {
         if (watched.assignment != move.assignment) continue;
         watched.next = next;
@@ -313,7 +334,7 @@ void DatabaseWriter::note(const PositionMove& move, std::optional<int64_t> next,
 
 void DatabaseWriter::note_unanswered() {
     const auto ends = sending_.step_ends();
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(room_.mutex);
     for (size_t m = 0; m < ends.size(); m++) {
         const auto& move = sending_.moves()[m];
         for (auto& watched : watched_) {
@@ -325,7 +346,7 @@ void DatabaseWriter::note_unanswered() {
 
 // Whether it may be by a transaction of ours that the position has moved there.
 bool DatabaseWriter::may_be_ours(const Assignment& assignment, int64_t next) const {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard lock(room_.mutex);
     const auto found = std::ranges::find(watched_, &assignment, [](const Watched& watched) { return watched.assignment.get(); });
     if (found == watched_.end()) return true;
     return found->inherited || std::ranges::find(found->unanswered, next) != found->unanswered.end();
@@ -335,32 +356,32 @@ void DatabaseWriter::give_up(const DatabaseFailure& failure) {
     std::string words = failure.words;
     if (const auto remedy = remedy_for(failure.sqlstate); !remedy.empty() && words.find(remedy) == std::string::npos) words += "; " + remedy;
     {
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(room_.mutex);
         failure_ = words;
     }
-    changed_.notify_all();
+    room_.changed.notify_all();
     acks_.failed({ErrorKind::fatal, std::move(words)});
 }
 
 void DatabaseWriter::halt() {
     {
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(room_.mutex);
         halted_ = true;
     }
-    changed_.notify_all();
+    room_.changed.notify_all();
 }
 
 void DatabaseWriter::say(const std::string& trouble) {
     {
-        const std::lock_guard lock(mutex_);
+        const std::lock_guard lock(room_.mutex);
         trouble_ = trouble;
     }
-    changed_.notify_all();
+    room_.changed.notify_all();
 }
 
 bool DatabaseWriter::pause(milliseconds time) {
-    std::unique_lock lock(mutex_);
-    return !changed_.wait_for(lock, time, [&] { return stopping_; });
+    std::unique_lock lock(room_.mutex);
+    return !room_.changed.wait_for(lock, time, [&] { return stopping_; });
 }
 
 }  // namespace fetcher

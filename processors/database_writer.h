@@ -1,5 +1,5 @@
 // DatabaseWriter: one connection and the thread that writes to it. While it writes one block, the worker fills the next: under load
-// transactions grow to their limit, at a low rate each batch is one of its own, at once.
+// transactions grow, at a low rate each batch is one of its own, at once. The writers of a sink take turns while their blocks are not full.
 //
 // Whatever fails for now is tried again with backoff, with the same bytes; trouble() says why meanwhile. What fails for good is told
 // through Acks::failed, and nothing is written any more. Refused records become dead letters, where there is a place for them, before the
@@ -32,10 +32,19 @@ struct BlockLimits {
     size_t bytes = 0;
 };
 
+// What the writers of a sink have in common; all of it is guarded by the mutex.
+struct WriterRoom {
+    std::mutex mutex;
+    std::condition_variable changed;
+    int waiting = 0;  // how many have rows that they do not send yet
+    int sending = 0;
+    const void* last = nullptr;  // which began to send last
+};
+
 class DatabaseWriter {
   public:
-    // connector and acks outlive it.
-    DatabaseWriter(const DatabaseConnector& connector, Acks& acks, BlockTransaction transaction, BlockLimits limits, const RetryPolicy& retry);
+    // room, connector and acks outlive it.
+    DatabaseWriter(WriterRoom& room, const DatabaseConnector& connector, Acks& acks, BlockTransaction transaction, BlockLimits limits, const RetryPolicy& retry);
     ~DatabaseWriter();  // breaks off whatever it is doing
 
     // The position of the assignment's partition is stored as `next` (nullopt: not yet) under this topic id. From now on it is looked at
@@ -60,6 +69,7 @@ class DatabaseWriter {
     using Clock = std::chrono::steady_clock;
 
     void run();
+    bool is_due() const;  // needs the mutex
     void deliver();
     DatabaseResult<void> attempt();  // one step forward, or to what is refused
     std::optional<std::string> end_of_block();
@@ -80,6 +90,7 @@ class DatabaseWriter {
     std::optional<Outcome> obstacle() const;     // needs the mutex
     std::string waits_for() const;
 
+    WriterRoom& room_;
     const DatabaseConnector& connector_;
     Acks& acks_;
     const BlockTransaction transaction_;
@@ -99,10 +110,9 @@ class DatabaseWriter {
         std::vector<int64_t> unanswered;
     };
 
-    mutable std::mutex mutex_;
-    std::condition_variable changed_;
-    std::vector<Watched> watched_;    // guarded by mutex_, like the next six
+    std::vector<Watched> watched_;    // guarded by the room's mutex, like the next seven
     RowBlock filling_;
+    Clock::time_point filling_since_;
     std::vector<int32_t> in_flight_;  // partitions of sending_
     std::string trouble_;
     std::string failure_;

@@ -3,12 +3,6 @@
 #include <algorithm>
 
 namespace fetcher {
-namespace {
-
-constexpr size_t kKeptCapacityBytes = size_t{16} << 20;
-
-}  // namespace
-
 uint32_t RowBlock::move_index(const Assignment& assignment) const {
     uint32_t i = 0;
     while (i < moves_.size() && moves_[i].assignment.get() != &assignment) i++;
@@ -165,9 +159,9 @@ bool RowBlock::drop_revoked() {
     return left;
 }
 
-void RowBlock::clear() {
+void RowBlock::clear(size_t keep_capacity_bytes) {
     bytes_.clear();
-    bytes_.shrink(kKeptCapacityBytes);
+    bytes_.shrink(keep_capacity_bytes);
     rows_.clear();
     moves_.clear();
     step_begin_ = 0;

@@ -91,7 +91,8 @@ class RowBlock {
     const std::vector<PositionMove>& moves() const { return moves_; }
     size_t size_bytes() const { return bytes_.size(); }
     bool empty() const { return moves_.empty(); }
-    void clear();
+    // More memory than that is given back.
+    void clear(size_t keep_capacity_bytes);
 
   private:
     std::string_view bytes_of(uint32_t row) const;

@@ -81,6 +81,51 @@ TEST_F(DatabaseWriterTest, AStepThatSucceedsEndsTheTrouble) {
     EXPECT_EQ(one("SELECT count(*) FROM " + named("t")), "4");
 }
 
+TEST_F(DatabaseWriterTest, WritersTakeTurnsButWaitForNobodyForLong) {
+    // The rows of partition 4 wait for us.
+    const std::string turn = "hashtext('" + schema_ + "_turn')", waiting =
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid::bigint = (" + turn + "::bigint & 4294967295)";
+    run("CREATE TABLE " + named("t") + " (x int, p int); CREATE FUNCTION " + named("slow") + "() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF NEW.p = 4 THEN PERFORM "
+        "pg_advisory_xact_lock(" + turn + "); END IF; RETURN NEW; END$$; CREATE TRIGGER slow BEFORE INSERT ON " + named("t") + " FOR EACH ROW EXECUTE FUNCTION " + named("slow") + "()");
+    const auto five = make_assignment(5);
+    auto sink = make_sink("t", R"({"columns": {"x": "/x", "p": "$partition"}, "workers": 2, "max_batch_records": 10})");
+    ASSERT_TRUE(sink->open(four_));
+    ASSERT_TRUE(sink->open(five));
+    int64_t at_four = 0, at_five = 0;
+    const auto stall_four = [&] {
+        run("SELECT pg_advisory_lock(" + turn + ")");
+        write(*sink, four_, at_four++, numbers(1));
+        wait_for([&] { return one(waiting + "") != "0"; });
+    };
+    const auto write_five = [&](int count) {
+        write(*sink, five, at_five, numbers(count));
+        at_five += count;
+    };
+    // What comes while another's transaction is open goes in one, however it came; a machine that stands still for long makes it two.
+    bool together = false;
+    for (int attempt = 0; attempt < 20 && !together; attempt++) {
+        stall_four();
+        run("DELETE FROM " + named("t"));
+        write_five(1);
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        write_five(1);
+        run("SELECT pg_advisory_unlock(" + turn + ")");
+        ASSERT_EQ(flush(*sink).kind, Kind::durable);
+        together = one("SELECT count(DISTINCT xmin::text) || ' ' || count(*) FROM " + named("t") + " WHERE p = 5") == "1 2";
+    }
+    EXPECT_TRUE(together);
+    // But one that takes long is not waited for, and a full block waits for nobody.
+    stall_four();
+    for (const int count : {1, 10, 25}) {
+        write_five(count);
+        wait_for([&] { return acks_.durable_below(5) == at_five; });
+    }
+    EXPECT_EQ(acks_.durable_below(4), at_four - 1);
+    run("SELECT pg_advisory_unlock(" + turn + ")");
+    ASSERT_EQ(flush(*sink).kind, Kind::durable);
+    EXPECT_EQ(acks_.durable_below(4), at_four);
+}
+
 TEST_F(DatabaseWriterTest, TheServerNoticesWhenTheWriterIsGone) {
     run("CREATE TABLE " + named("t") + " (x int, s text DEFAULT current_setting('tcp_keepalives_idle') || ' ' || current_setting('tcp_keepalives_interval') || ' ' || "
         "current_setting('tcp_keepalives_count') || ' ' || current_setting('client_connection_check_interval', true) || ' ' || "
