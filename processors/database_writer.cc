@@ -59,9 +59,7 @@ std::optional<Outcome> DatabaseWriter::obstacle() const {
 }
 
 void DatabaseWriter::watch(const std::shared_ptr<Assignment>& assignment, const std::string& topic_id, std::optional<int64_t> next) {
-    const std::lock_guard lock(room_.mutex);
-    std::erase_if(watched_, [&](const Watched& watched) { return watched.assignment->partition == assignment->partition; });
-    watched_.push_back({assignment, topic_id, next, true, {}});
+    positions_.watch(assignment, topic_id, next);
 }
 
 std::optional<Outcome> DatabaseWriter::fill(const Assignment& assignment, const Fill& fill) {
@@ -150,7 +148,7 @@ void DatabaseWriter::run() {
             lock.unlock();
             room_.changed.notify_all();
             deliver();
-            sending_.clear(4 * limits_.bytes);  // a buffer that grows by doubling has up to twice what it holds
+            sending_.clear(3 * limits_.bytes);  // a buffer that grows by doubling has up to twice what it holds, which is the limit and a row
             lock.lock();
             room_.sending--;
             in_flight_.clear();
@@ -181,7 +179,7 @@ void DatabaseWriter::deliver() {
         if (failure.kind == Kind::stopped) return;
         if (failure.kind == Kind::fatal || failure.kind == Kind::row) return give_up(failure);
         if (failure.kind == Kind::connection) {
-            if (connection_) note_unanswered();
+            if (connection_) positions_.note_unanswered(sending_);
             connection_.reset();
         }
         say(words_for(failure));
@@ -198,7 +196,9 @@ std::optional<std::string> DatabaseWriter::end_of_block() {
         const auto refused = sending_.refused_of(*batch);
         if (refused.empty()) continue;
         burying_ = true;
+        step_aside();
         const bool kept = acks_.refused(*batch, refused);
+        step_back();
         burying_ = false;
         if (kept) sending_.are_dead_letters(*batch);
         else if (!batch->assignment().revoked) break;
@@ -246,10 +246,10 @@ DatabaseResult<void> DatabaseWriter::settle() {
     for (const auto& [index, next] : *moved) {
         const PositionMove& move = sending_.moves()[index];
         if (next < move.from) return failed(lost(move.assignment->partition, !next));  // nullopt is less than any number
-        if (may_be_ours(*move.assignment, *next)) {
+        if (positions_.may_be_ours(*move.assignment, *next)) {
             sending_.skip_to(index, *next);
             acks_.durable(move.assignment, std::min(*next, move.to));
-            note(move, next, *next > move.to);  // beyond this block: the next one finds the same
+            positions_.note(move, next, *next > move.to);  // beyond this block: the next one finds the same
         } else {
             taken = move.assignment->partition;
         }
@@ -269,14 +269,7 @@ DatabaseResult<void> DatabaseWriter::settle() {
 
 DatabaseResult<void> DatabaseWriter::look_for_loss(DatabaseConnection& connection) {
     next_look_ = Clock::now() + kLossLook;
-    std::vector<BlockTransaction::Expected> expected;
-    {
-        const std::lock_guard lock(room_.mutex);
-        std::erase_if(watched_, [](const Watched& watched) { return watched.assignment->revoked.load(); });
-        for (const auto& watched : watched_)
-            if (watched.next) expected.push_back({watched.assignment->partition, watched.topic_id, *watched.next});
-    }
-    const auto found = transaction_.find_lost(connection, expected);
+    const auto found = transaction_.find_lost(connection, positions_.expected());
     if (!found) return failed(found.error());
     if (*found) return failed(lost((*found)->partition, (*found)->row_is_gone));
     return {};
@@ -304,7 +297,7 @@ void DatabaseWriter::acknowledge() {
         const auto& move = sending_.moves()[m];
         if (move.dropped) continue;
         acks_.durable(move.assignment, ends[m]);
-        note(move, ends[m], false);
+        positions_.note(move, ends[m], false);
     }
     sending_.step();
     fenced_since_.reset();
@@ -322,42 +315,13 @@ std::string DatabaseWriter::words_for(const DatabaseFailure& failure) const {
            std::to_string(row.offset) + ", which is tried again until that is mended: " + failure.words;
 }
 
-void DatabaseWriter::note(const PositionMove& move, std::optional<int64_t> next, bool inherited) {
-    const std::lock_guard lock(room_.mutex);
-    for (auto& watched : watched_) {
-        if (watched.assignment != move.assignment) continue;
-        watched.next = next;
-        watched.inherited &= inherited;
-        watched.unanswered.clear();
-    }
-}
-
-void DatabaseWriter::note_unanswered() {
-    const auto ends = sending_.step_ends();
-    const std::lock_guard lock(room_.mutex);
-    for (size_t m = 0; m < ends.size(); m++) {
-        const auto& move = sending_.moves()[m];
-        for (auto& watched : watched_) {
-            if (move.dropped || watched.assignment != move.assignment || std::ranges::find(watched.unanswered, ends[m]) != watched.unanswered.end()) continue;
-            watched.unanswered.push_back(ends[m]);
-        }
-    }
-}
-
-// Whether it may be by a transaction of ours that the position has moved there.
-bool DatabaseWriter::may_be_ours(const Assignment& assignment, int64_t next) const {
-    const std::lock_guard lock(room_.mutex);
-    const auto found = std::ranges::find(watched_, &assignment, [](const Watched& watched) { return watched.assignment.get(); });
-    if (found == watched_.end()) return true;
-    return found->inherited || std::ranges::find(found->unanswered, next) != found->unanswered.end();
-}
-
 void DatabaseWriter::give_up(const DatabaseFailure& failure) {
     std::string words = failure.words;
     if (const auto remedy = remedy_for(failure.sqlstate); !remedy.empty() && words.find(remedy) == std::string::npos) words += "; " + remedy;
     {
         const std::lock_guard lock(room_.mutex);
         failure_ = words;
+        leave_line();
     }
     room_.changed.notify_all();
     acks_.failed({ErrorKind::fatal, std::move(words)});
@@ -367,11 +331,19 @@ void DatabaseWriter::halt() {
     {
         const std::lock_guard lock(room_.mutex);
         halted_ = true;
+        leave_line();
     }
     room_.changed.notify_all();
 }
 
+// Nothing is sent any more.
+void DatabaseWriter::leave_line() {
+    if (!filling_.empty() && !left_line_) room_.waiting--;
+    left_line_ = true;
+}
+
 void DatabaseWriter::say(const std::string& trouble) {
+    if (trouble == trouble_) return;  // which nobody else writes
     {
         const std::lock_guard lock(room_.mutex);
         trouble_ = trouble;
@@ -380,8 +352,25 @@ void DatabaseWriter::say(const std::string& trouble) {
 }
 
 bool DatabaseWriter::pause(milliseconds time) {
+    step_aside();
     std::unique_lock lock(room_.mutex);
-    return !room_.changed.wait_for(lock, time, [&] { return stopping_; });
+    const bool stopped = room_.changed.wait_for(lock, time, [&] { return stopping_; });
+    room_.sending++;
+    return !stopped;
+}
+
+// Others need not wait while no transaction is open.
+void DatabaseWriter::step_aside() {
+    {
+        const std::lock_guard lock(room_.mutex);
+        room_.sending--;
+    }
+    room_.changed.notify_all();
+}
+
+void DatabaseWriter::step_back() {
+    const std::lock_guard lock(room_.mutex);
+    room_.sending++;
 }
 
 }  // namespace fetcher

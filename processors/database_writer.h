@@ -24,6 +24,7 @@
 #include "engine/processor.h"
 #include "processors/block_transaction.h"
 #include "processors/database_connector.h"
+#include "processors/watched_positions.h"
 
 namespace fetcher {
 
@@ -80,11 +81,11 @@ class DatabaseWriter {
     void acknowledge();
     void take_smaller_steps();
     std::string words_for(const DatabaseFailure& failure) const;
-    void note(const PositionMove& move, std::optional<int64_t> next, bool inherited);
-    void note_unanswered();
-    bool may_be_ours(const Assignment& assignment, int64_t next) const;
     void give_up(const DatabaseFailure& failure);
     void halt();
+    void leave_line();  // needs the mutex
+    void step_aside();
+    void step_back();
     void say(const std::string& trouble);
     bool pause(std::chrono::milliseconds time);  // false: stopped
     std::optional<Outcome> obstacle() const;     // needs the mutex
@@ -99,25 +100,15 @@ class DatabaseWriter {
     const bool keeps_refused_;
     StopSignal stop_;
 
-    // Where a partition's row stands as far as we know.
-    struct Watched {
-        std::shared_ptr<Assignment> assignment;
-        std::string topic_id;
-        std::optional<int64_t> next;
-        // We have not moved it yet: the server may finish the last transaction of a process that was killed after our start.
-        bool inherited = true;
-        // Where transactions of ours would have taken it whose answers were lost.
-        std::vector<int64_t> unanswered;
-    };
-
-    std::vector<Watched> watched_;    // guarded by the room's mutex, like the next seven
-    RowBlock filling_;
+    WatchedPositions positions_;
+    RowBlock filling_;                // guarded by the room's mutex, like the next seven
     Clock::time_point filling_since_;
     std::vector<int32_t> in_flight_;  // partitions of sending_
     std::string trouble_;
     std::string failure_;
     bool halted_ = false;  // the consumer stops: a refused record is no dead letter
     bool stopping_ = false;
+    bool left_line_ = false;
 
     std::atomic<bool> burying_{false};  // refused records are on their way to be dead letters
 

@@ -3,6 +3,7 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 #include "processors/byte_buffer.h"
@@ -60,6 +61,42 @@ inline simdjson::error_code take(od::value&& value, JsonValue& into, std::string
     }
 }
 
+// One token of a JSON pointer further. (simdjson's at_pointer compares names as they are written, with their escapes.)
+simdjson::error_code step_down(od::value& value, const std::string& token) {
+    od::json_type type;
+    if (const auto error = value.type().get(type)) return error;
+    if (type == od::json_type::array) {
+        size_t index = 0;
+        const auto [end, failed] = std::from_chars(token.data(), token.data() + token.size(), index);
+        const bool number = failed == std::errc() && end == token.data() + token.size() && (token[0] != '0' || token.size() == 1);
+        od::array array;
+        if (!number) return simdjson::NO_SUCH_FIELD;
+        if (const auto error = value.get_array().get(array)) return error;
+        return array.at(index).get(value);
+    }
+    od::object object;
+    if (const auto error = value.get_object().get(object)) return error;
+    for (auto field : object) {
+        if (field.error()) return field.error();
+        std::string_view name;
+        if (field.unescaped_key().get(name) || name != token) continue;
+        value = std::move(field.value_unsafe().value());
+        return simdjson::SUCCESS;
+    }
+    return simdjson::NO_SUCH_FIELD;
+}
+
+// "/a~1b/c" is "a/b", "c".
+std::vector<std::string> tokens_of(std::string_view pointer) {
+    std::vector<std::string> tokens;
+    for (size_t i = 0; i < pointer.size(); i++) {
+        if (pointer[i] == '/') tokens.emplace_back();
+        else if (pointer[i] == '~') tokens.back() += pointer[++i] == '1' ? '/' : '~';
+        else tokens.back() += pointer[i];
+    }
+    return tokens;
+}
+
 // Of members with one name the first counts.
 simdjson::error_code take_members_of(od::object& object, const std::vector<size_t>& members, const std::vector<std::string>& names,
                                      std::vector<JsonValue>& values, std::vector<std::string>& unescaped) {
@@ -90,12 +127,12 @@ struct JsonFields::Parser {
     ByteBuffer padded;
 };
 
-JsonFields::JsonFields(std::vector<std::string> pointers)
-    : pointers_(std::move(pointers)), parser_(std::make_unique<Parser>()), values_(pointers_.size()), unescaped_(pointers_.size()) {
-    for (size_t i = 0; i < pointers_.size(); i++) {
-        const bool member = pointers_[i].find('/', 1) == std::string::npos && pointers_[i].find('~') == std::string::npos;
-        (member ? members_ : deeper_).push_back(i);
-        if (member) names_.push_back(pointers_[i].substr(1));
+JsonFields::JsonFields(const std::vector<std::string>& pointers)
+    : parser_(std::make_unique<Parser>()), values_(pointers.size()), unescaped_(pointers.size()) {
+    for (const auto& pointer : pointers) paths_.push_back(tokens_of(pointer));
+    for (size_t i = 0; i < paths_.size(); i++) {
+        (paths_[i].size() == 1 ? members_ : deeper_).push_back(i);
+        if (paths_[i].size() == 1) names_.push_back(paths_[i].front());
     }
 }
 
@@ -132,19 +169,23 @@ void JsonFields::to_front(size_t i) {
 // Instead of the one that has not fitted for the longest time. Where one document after the other fits none, fewer and fewer are tried.
 void JsonFields::learn(std::string_view padded) {
     constexpr unsigned kPatience = 8, kLongestPause = 4'096;  // documents
-    layouts_[order_.back()].learn(padded, values_);
-    to_front(kLayouts - 1);
+    if (layouts_[order_.back()].learn(padded, values_)) to_front(kLayouts - 1);
     if (++misses_ >= kPatience) pause_ = std::min(1U << std::min(misses_ - kPatience + 3, 12U), kLongestPause);
 }
 
 bool JsonFields::parse(std::string_view padded) {
     std::fill(values_.begin(), values_.end(), JsonValue{});
     const simdjson::padded_string_view view(padded.data(), padded.size(), padded.size() + simdjson::SIMDJSON_PADDING);
-    auto error = parser_->parser.iterate(view).get(parser_->document);
+    if (const auto error = parser_->parser.iterate(view).get(parser_->document)) {
+        problem_ = simdjson::error_message(error);
+        return false;
+    }
     // On demand, simdjson takes for granted what it passes over.
-    if (!error && !json_text::is_json(padded)) error = simdjson::TAPE_ERROR;
-    if (error) problem_ = simdjson::error_message(error);
-    return !error && take_members() && take_pointers(deeper_);
+    if (!json_text::is_json(padded)) {
+        problem_ = "it is malformed, or nested more than " + std::to_string(json_text::kDeepest) + " deep";
+        return false;
+    }
+    return take_members() && take_pointers(deeper_);
 }
 
 const char* JsonFields::copy_padded(std::string_view document) {
@@ -174,7 +215,9 @@ bool JsonFields::take_members() {
 bool JsonFields::take_pointers(const std::vector<size_t>& which) {
     for (const size_t i : which) {
         od::value value;
-        auto error = parser_->document.at_pointer(pointers_[i]).get(value);
+        parser_->document.rewind();
+        simdjson::error_code error = parser_->document.get_value().get(value);
+        for (size_t t = 0; t < paths_[i].size() && !error; t++) error = step_down(value, paths_[i][t]);
         if (!error) error = take(std::move(value), values_[i], unescaped_[i]);
         if (error && !leads_nowhere(error)) {
             problem_ = simdjson::error_message(error);

@@ -18,7 +18,7 @@ namespace fetcher {
 
 class JsonFields {
   public:
-    explicit JsonFields(std::vector<std::string> pointers);
+    explicit JsonFields(const std::vector<std::string>& pointers);
     ~JsonFields();
 
     // The values of one document, by pointer; valid until the next call, and no longer than the document. nullptr where it is no JSON: see
@@ -38,7 +38,7 @@ class JsonFields {
     bool take_members();
     bool take_pointers(const std::vector<size_t>& which);
 
-    const std::vector<std::string> pointers_;
+    std::vector<std::vector<std::string>> paths_;  // pointers, by token
     std::vector<size_t> members_;  // indices of pointers that name a member of the top object
     std::vector<std::string> names_;  // of those members
     std::vector<size_t> deeper_;   // and of the others

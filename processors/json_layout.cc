@@ -74,12 +74,13 @@ void JsonLayout::add_part(std::string_view between) {
 }
 
 bool JsonLayout::learn(std::string_view document, const std::vector<JsonValue>& values) {
+    if (document.size() > kMostBytes || std::ranges::any_of(values, [](const auto& value) { return value.kind == Kind::json || value.may_hold_nul; })) return false;
     parts_.clear(), words_.clear(), wanted_.clear(), absent_.clear();
     for (uint32_t i = 0; i < values.size(); i++)
         if (!values[i].text.data()) absent_.push_back(i);
     const char* const end = document.data() + document.size();
     const char* between = document.data();
-    for (const char* at = between; at < end;) {
+    for (const char* at = between; at < end && parts_.size() <= kMostScalars + 1;) {
         if (std::string_view("{}[]:, \n\t\r").find(*at) != std::string_view::npos) {
             at++;
             continue;
@@ -95,7 +96,7 @@ bool JsonLayout::learn(std::string_view document, const std::vector<JsonValue>& 
         between = at;
     }
     add_part({between, end});
-    if (wanted_.size() + absent_.size() == values.size()) return true;
+    if (parts_.size() <= kMostScalars + 1 && wanted_.size() + absent_.size() == values.size()) return true;
     parts_.clear();
     return false;
 }

@@ -18,9 +18,12 @@ class JsonLayout {
   public:
     // How many bytes behind a document are read, whatever they are.
     static constexpr size_t kPadding = 16;
+    // A layout takes memory and time of the size of its document. Of larger ones parsing is a small part of the cost.
+    static constexpr size_t kMostBytes = size_t{16} << 10;
+    static constexpr size_t kMostScalars = 500;
 
     // Takes the layout of a document, JSON, in which a parser has found the values; their text lies in it, or they are nowhere. False: there is
-    // none to be had, for one of them is no scalar, or has escapes; nothing fits then.
+    // none to be had, for it is too large, or one of them is no scalar or has escapes; what was learnt before may be forgotten.
     bool learn(std::string_view document, const std::vector<JsonValue>& values);
     // False: the document has another layout, or wants a parser; the values are undefined then. Otherwise they are those that a parser
     // would find.

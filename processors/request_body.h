@@ -2,7 +2,7 @@
 //
 // single: the record. ndjson: a line each. json_array: [ , , ]. With the envelope a record is what NdjsonEncoder makes of it; without, its value
 // as it is, with these exceptions: in ndjson a value that is null, empty or holds a newline, and in json_array every value that is not
-// JSON, is written as JSON (null, a string, {"base64":"…"} where it is not UTF-8), so that what is framed can be taken apart again.
+// JSON (json_text::is_json), is written as JSON (null, a string, {"base64":"…"} where it is not UTF-8), so that what is framed can be taken apart again.
 // Thread: its owner's
 #pragma once
 

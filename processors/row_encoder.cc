@@ -23,8 +23,8 @@ RowEncoder::RowEncoder(RowShape shape) : shape_(std::move(shape)) {
         fields_.push_back(list.size());
         if (plan.source.is_json()) list.push_back(plan.source.pointer);
     }
-    if (!value_pointers.empty()) value_fields_ = std::make_unique<JsonFields>(std::move(value_pointers));
-    if (!key_pointers.empty()) key_fields_ = std::make_unique<JsonFields>(std::move(key_pointers));
+    if (!value_pointers.empty()) value_fields_ = std::make_unique<JsonFields>(value_pointers);
+    if (!key_pointers.empty()) key_fields_ = std::make_unique<JsonFields>(key_pointers);
 }
 
 std::optional<std::string> RowEncoder::read_json(const Record& record) {

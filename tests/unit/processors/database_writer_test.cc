@@ -114,7 +114,7 @@ TEST_F(DatabaseWriterTest, WritersTakeTurnsButWaitForNobodyForLong) {
         together = one("SELECT count(DISTINCT xmin::text) || ' ' || count(*) FROM " + named("t") + " WHERE p = 5") == "1 2";
     }
     EXPECT_TRUE(together);
-    // But one that takes long is not waited for, and a full block waits for nobody.
+    // But one that takes long is not waited for.
     stall_four();
     for (const int count : {1, 10, 25}) {
         write_five(count);

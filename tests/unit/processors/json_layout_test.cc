@@ -106,6 +106,10 @@ TEST(JsonLayout, WhatIsNoScalarCannotBeLearnt) {
     EXPECT_TRUE(Learnt({"/a/b"}, R"({"a":{"b":null}})").can);
     EXPECT_TRUE(Learnt({"/b", "/a", "/b"}, R"({"a":1,"b":2})").can);
     EXPECT_EQ(Learnt({"/b", "/a", "/b"}, R"({"a":1,"b":2})").read(R"({"a":3,"b":4})"), "2 4, 2 3, 2 4");
+    std::string many = R"({"a":1,"b":[0)";
+    for (size_t i = 0; i < JsonLayout::kMostScalars; i++) many += ",1";
+    EXPECT_FALSE(Learnt({"/a"}, many + "]}").can);
+    EXPECT_FALSE(Learnt({"/a"}, "{\"a\":1" + std::string(JsonLayout::kMostBytes, ' ') + "}").can);
     Learnt none({"/a"}, R"({"a":[]})");
     EXPECT_EQ(none.read(R"({"a":[]})"), "");
 }

@@ -55,7 +55,11 @@ TEST(JsonText, TakesWhatAParserTakes) {
             switch (below(4)) {
                 case 0: text.erase(at, 1 + below(2)); break;
                 case 1: text.insert(at, 1, alphabet[below(alphabet.size())]); break;
-                case 2: text.insert(at, text.substr(below(text.size()), below(6))); break;
+                case 2: {
+                    const size_t from = below(text.size());
+                    text.insert(at, text.substr(from, below(6)));
+                    break;
+                }
                 default: text[at] = alphabet[below(alphabet.size())];
             }
         }
