@@ -353,9 +353,12 @@ void DatabaseWriter::say(const std::string& trouble) {
 
 bool DatabaseWriter::pause(milliseconds time) {
     step_aside();
-    std::unique_lock lock(room_.mutex);
-    const bool stopped = room_.changed.wait_for(lock, time, [&] { return stopping_; });
-    room_.sending++;
+    bool stopped = false;
+    {
+        std::unique_lock lock(room_.mutex);
+        stopped = room_.changed.wait_for(lock, time, [&] { return stopping_; });
+    }
+    step_back();
     return !stopped;
 }
 

@@ -21,7 +21,7 @@ std::string_view trimmed(std::string_view token) {
 
 bool leads_nowhere(simdjson::error_code error) {
     return error == simdjson::NO_SUCH_FIELD || error == simdjson::INDEX_OUT_OF_BOUNDS || error == simdjson::INCORRECT_TYPE ||
-           error == simdjson::INVALID_JSON_POINTER || error == simdjson::SCALAR_DOCUMENT_AS_VALUE;
+           error == simdjson::SCALAR_DOCUMENT_AS_VALUE;
 }
 
 // 0: the value was taken. The token is looked at before simdjson is asked: most values need no more.
@@ -98,7 +98,7 @@ std::vector<std::string> tokens_of(std::string_view pointer) {
 }
 
 // Of members with one name the first counts.
-simdjson::error_code take_members_of(od::object& object, const std::vector<size_t>& members, const std::vector<std::string>& names,
+simdjson::error_code take_members_of(od::object& object, const std::vector<size_t>& members, const std::vector<std::vector<std::string>>& paths,
                                      std::vector<JsonValue>& values, std::vector<std::string>& unescaped) {
     size_t left = members.size();
     for (auto field : object) {
@@ -106,11 +106,11 @@ simdjson::error_code take_members_of(od::object& object, const std::vector<size_
         std::string_view name;
         if (field.unescaped_key().get(name)) continue;  // half a surrogate pair: no pointer is that
         const JsonValue* found = nullptr;
-        for (size_t m = 0; m < members.size(); m++) {
-            JsonValue& value = values[members[m]];
-            if (names[m] != name || value.text.data()) continue;
+        for (const size_t i : members) {
+            JsonValue& value = values[i];
+            if (paths[i].front() != name || value.text.data()) continue;
             if (found) value = *found;
-            else if (const auto error = take(std::move(field.value_unsafe().value()), value, unescaped[members[m]])) return error;
+            else if (const auto error = take(std::move(field.value_unsafe().value()), value, unescaped[i])) return error;
             found = &value;
             left--;
         }
@@ -130,10 +130,7 @@ struct JsonFields::Parser {
 JsonFields::JsonFields(const std::vector<std::string>& pointers)
     : parser_(std::make_unique<Parser>()), values_(pointers.size()), unescaped_(pointers.size()) {
     for (const auto& pointer : pointers) paths_.push_back(tokens_of(pointer));
-    for (size_t i = 0; i < paths_.size(); i++) {
-        (paths_[i].size() == 1 ? members_ : deeper_).push_back(i);
-        if (paths_[i].size() == 1) names_.push_back(paths_[i].front());
-    }
+    for (size_t i = 0; i < paths_.size(); i++) (paths_[i].size() == 1 ? members_ : deeper_).push_back(i);
 }
 
 JsonFields::~JsonFields() = default;
@@ -207,7 +204,7 @@ bool JsonFields::take_members() {
     }
     od::object object;
     if (!error) error = parser_->document.get_object().get(object);
-    if (!error && !members_.empty()) error = take_members_of(object, members_, names_, values_, unescaped_);
+    if (!error && !members_.empty()) error = take_members_of(object, members_, paths_, values_, unescaped_);
     if (error) problem_ = simdjson::error_message(error);
     return !error;
 }

@@ -40,7 +40,6 @@ class JsonFields {
 
     std::vector<std::vector<std::string>> paths_;  // pointers, by token
     std::vector<size_t> members_;  // indices of pointers that name a member of the top object
-    std::vector<std::string> names_;  // of those members
     std::vector<size_t> deeper_;   // and of the others
     std::unique_ptr<Parser> parser_;
     std::vector<JsonValue> values_;

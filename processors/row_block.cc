@@ -3,6 +3,7 @@
 #include <algorithm>
 
 namespace fetcher {
+
 uint32_t RowBlock::move_index(const Assignment& assignment) const {
     uint32_t i = 0;
     while (i < moves_.size() && moves_[i].assignment.get() != &assignment) i++;
